@@ -1,0 +1,73 @@
+"""Fixtures: one reference (Debian's etcd) and one subject (witan), singly or as three members."""
+
+import os
+import shutil
+
+# Before grpc is loaded: child processes are started while its threads run, and they exec at once.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+import pytest
+
+import harness
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows the end of the log of every server it used."""
+    report = (yield).get_result()
+    if report.failed:
+        for server in harness.started_servers:
+            state = "running" if server.running() else f"ended, status {server.process.returncode}"
+            title = f"log of {server.kind} {server.name} ({state})"
+            report.sections.append((title, server.log_tail()))
+
+
+def _module_cluster(kind, request, tmp_path_factory):
+    directory = tmp_path_factory.mktemp(f"{kind}-{request.module.__name__}")
+    return harness.Cluster(kind, 1, directory), directory
+
+
+@pytest.fixture(scope="module")
+def reference(request, tmp_path_factory):
+    """One etcd for all tests of a file."""
+    cluster, directory = _module_cluster("etcd", request, tmp_path_factory)
+    with cluster:
+        yield cluster
+    _forget(cluster, directory)
+
+
+@pytest.fixture(scope="module")
+def subject(request, tmp_path_factory):
+    """One server under test for all tests of a file."""
+    cluster, directory = _module_cluster(harness.subject_kind(), request, tmp_path_factory)
+    with cluster:
+        yield cluster
+    _forget(cluster, directory)
+
+
+@pytest.fixture
+def make_cluster(tmp_path):
+    """make_cluster(size, kind=..., **options): a started cluster of its own, gone after the test."""
+    clusters = []
+
+    def make(size, kind=None, start=True, **options):
+        kind = kind or harness.subject_kind()
+        directory = tmp_path / f"c{len(clusters)}"
+        cluster = harness.Cluster(kind, size, directory, harness.Options(**options))
+        clusters.append(cluster)
+        return cluster.start() if start else cluster
+
+    yield make
+    for cluster in clusters:
+        cluster.dispose()
+        _forget(cluster, cluster.directory)
+
+
+def _forget(cluster, directory):
+    """Frees the disk: preallocated logs are large, and what a failure needs is in the report."""
+    for server in cluster.servers:
+        if server in harness.started_servers:
+            harness.started_servers.remove(server)
+    if "WITAN_KEEP_DATA" not in os.environ:
+        shutil.rmtree(directory, ignore_errors=True)
