@@ -159,9 +159,12 @@ function(witan_program)
   witan_executable(program "${CMAKE_BINARY_DIR}" ${ARGN})
 endfunction()
 
-# witan_bench(NAME <binary> SOURCES ... DEPS ... LIBS ...): a Google Benchmark program, at <build>/bench/<binary>.
+# witan_bench(NAME <binary> SOURCES ... DEPS ... LIBS ...): a Google Benchmark program, at <build>/bench/<binary>,
+# left out under sanitizers, where its numbers would mean nothing.
 function(witan_bench)
-  witan_executable(benchmark "${CMAKE_BINARY_DIR}/bench" ${ARGN} LIBS benchmark::benchmark_main)
+  if(NOT WITAN_SANITIZE)
+    witan_executable(benchmark "${CMAKE_BINARY_DIR}/bench" ${ARGN} LIBS benchmark::benchmark_main)
+  endif()
 endfunction()
 
 # witan_fuzzer(NAME <name> SOURCES ... DEPS <rooms>... LIBS <targets>...): a libFuzzer target at <build>/fuzz/<name>,
