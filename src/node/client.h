@@ -1,0 +1,216 @@
+// The only thing an API sees of a member. One Client per API loop; every call is made, every callback and every
+// Listener call comes, on that loop. Callbacks run exactly once, never inside the call that took them.
+//
+// Order (core F1): change batches and replies reach a loop in one first-in first-out sequence of apply order, so a
+// change is seen before every reply that could reflect it.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/blob.h"
+#include "base/function.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "store/command.h"
+#include "store/types.h"
+
+namespace witan::node {
+
+using MemberId = uint64_t;  // 0 = nobody
+
+// ---- Outcomes (core P2) -----------------------------------------------------------------------------------------------
+
+enum class Refusal : uint8_t {
+  NoLeader,         // nobody to ask, or the leader went away before it took the request
+  TooManyRequests,  // a bound was reached
+  TooLarge,         // the command exceeds the request limit
+  Stopping,         // this member is shutting down
+  LeaderChanged,    // an entry of another term took its place in the log
+  Timeout,          // a read or a query was not answered in time (nothing was changed by it)
+  Other,
+};
+
+// Certainly not applied.
+struct NotApplied {
+  Refusal refusal = Refusal::Other;
+  std::string message;
+};
+// It may have been applied, or may be later.
+struct Unknown {
+  enum class Why : uint8_t { Timeout, LeaderLost, ConnectionLost, Stopping } why = Why::Timeout;
+};
+// Applied on this member; what came of it may still be a store::Failure.
+struct Done {
+  store::Reply reply;
+  uint64_t term = 0;
+};
+using Outcome = std::variant<Done, NotApplied, Unknown>;
+
+// What a read or a query gives; the Error's text is for logs, `refusal` decides the API's code.
+template <class T>
+using Answer = std::expected<T, NotApplied>;
+
+enum class Consistency : uint8_t {
+  Linearizable,  // reflects everything acknowledged anywhere before it was asked
+  Local,         // this member's present state
+};
+
+// ---- Watching ---------------------------------------------------------------------------------------------------------
+
+// What a loop knows about the cluster. Sent once at the start and whenever it changes.
+struct View {
+  MemberId leader = 0;
+  uint64_t term = 0;
+  bool is_learner = false;
+  bool is_leader = false;
+};
+
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  // Revisions come in order, each once; between them only a gap can make them jump.
+  virtual void on_changes(std::span<const store::ChangeBatchPtr> batches) = 0;
+  // Batches of revisions [from, to] will not come: read history (core F4). A snapshot's installation is one too.
+  virtual void on_gap(store::Revision from, store::Revision to) = 0;
+  virtual void on_view(const View& view) = 0;
+  // The member is going down: finish streams, accept nothing new.
+  virtual void on_stop() = 0;
+};
+
+struct HistoryRequest {
+  std::vector<store::KeyRange> ranges;  // a batch that touches none of them is left out
+  store::Revision from;                 // first revision wanted
+  size_t max_batches = 1000;
+};
+struct History {
+  std::vector<store::ChangeBatchPtr> batches;  // whole revisions, in order; changes outside the ranges included
+  store::Revision through;     // complete up to and including this revision
+  bool caught_up = false;      // `through` is this loop's present revision: changes from through + 1 on will come live
+  store::Revision compacted;   // `from` <= compacted (and not == where etcd allows it): nothing was read
+  bool was_compacted = false;
+  store::Revision revision;    // of the store, for headers
+  uint64_t term = 0;
+};
+
+// ---- Leases -----------------------------------------------------------------------------------------------------------
+
+struct LeaseRenewal {
+  int64_t ttl_ms = 0;  // 0: no such lease (it may have expired)
+};
+struct LeaseTime {
+  bool found = false;
+  int64_t granted_ms = 0;
+  int64_t remaining_ms = 0;
+  std::vector<Blob> keys;  // sorted, when asked for
+};
+
+// ---- Members and maintenance ------------------------------------------------------------------------------------------
+
+struct MemberInfo {
+  MemberId id = 0;
+  std::string name;                      // empty: not started yet
+  std::vector<std::string> peer_urls;    // with scheme
+  std::vector<std::string> client_urls;  // empty: not started yet
+  bool is_learner = false;
+};
+
+struct AddMember { std::vector<std::string> peer_urls; bool learner = false; };
+struct RemoveMember { MemberId id = 0; };
+struct UpdateMember { MemberId id = 0; std::vector<std::string> peer_urls; };
+struct PromoteMember { MemberId id = 0; };
+using MemberChange = std::variant<AddMember, RemoveMember, UpdateMember, PromoteMember>;
+
+enum class MemberFailure : uint8_t {
+  NotFound, IdExists, PeerUrlExists, BadUrls, NotLearner, LearnerNotReady, TooManyLearners,
+  NotEnoughStarted,  // the change would leave too few started voters for a quorum
+  Unhealthy,         // the leader is not connected to a quorum
+  ChangeInProgress, NoLeader, Timeout, Stopping,
+};
+struct MembersChanged {
+  std::vector<MemberInfo> members;  // after the change
+  MemberId subject = 0;             // the member added or changed
+  uint64_t term = 0;
+};
+
+struct Status {
+  uint64_t cluster_id = 0;
+  MemberId member_id = 0;
+  MemberId leader = 0;
+  uint64_t term = 0;
+  uint64_t commit_index = 0;
+  uint64_t applied_index = 0;
+  store::Revision revision;
+  store::Revision compacted;
+  bool is_learner = false;
+  int64_t bytes_in_use = 0;      // accounted by the store
+  int64_t bytes_allocated = 0;   // data directory: log and snapshots
+  int64_t quota_bytes = 0;       // 0: none
+  std::vector<store::AlarmChange> alarms;
+};
+
+struct KvHash {
+  uint32_t hash = 0;
+  store::Revision hash_revision;
+  store::Revision compacted;
+  store::Revision revision;
+  uint64_t term = 0;
+};
+
+enum class HashFailure : uint8_t { Compacted, Future };
+
+// A consistent copy of the whole state, in the format of docs/formats/snapshot.md, piece by piece.
+class SnapshotStream {
+ public:
+  virtual ~SnapshotStream() = default;  // gives up
+  // The next piece, at most about `max_bytes`; empty at the end.
+  virtual void next(size_t max_bytes, Function<void(Answer<Blob>)> done) = 0;
+  // Bytes still to come as far as known (etcd's remaining_bytes).
+  virtual int64_t remaining() const = 0;
+};
+
+class Client {
+ public:
+  virtual ~Client() = default;
+
+  // What never changes while the process lives.
+  virtual uint64_t cluster_id() const = 0;
+  virtual MemberId member_id() const = 0;
+  // The present view and revision of this loop (what it has been told so far).
+  virtual View view() const = 0;
+  virtual store::Revision revision() const = 0;
+
+  // Where changes go. Before the first call nothing is delivered. The listener must outlive the client.
+  virtual void listen(Listener& listener) = 0;
+
+  // Replicates `body` and answers when this member has applied it. The body's views are not needed after the call.
+  virtual void propose(const store::Body& body, Function<void(Outcome)> done) = 0;
+
+  // Evaluates `body` (a Range, or a Txn of nothing but ranges) without the log. Long ranges run in slices at one revision.
+  virtual void read(const store::Body& body, Consistency consistency, Function<void(Answer<Done>)> done) = 0;
+
+  // Past changes for a watch that starts before the present, or to arm one (core F3).
+  virtual void history(HistoryRequest request, Function<void(Answer<History>)> done) = 0;
+
+  virtual void renew_lease(store::LeaseId id, store::LeaseKind kind, Function<void(Answer<LeaseRenewal>)> done) = 0;
+  virtual void lease_time(store::LeaseId id, bool with_keys, Function<void(Answer<LeaseTime>)> done) = 0;
+  virtual void leases(store::LeaseKind kind, Function<void(Answer<std::vector<store::LeaseId>>)> done) = 0;
+
+  virtual void members(Consistency consistency, Function<void(Answer<std::vector<MemberInfo>>)> done) = 0;
+  virtual void change_members(MemberChange change,
+                              Function<void(std::expected<MembersChanged, MemberFailure>)> done) = 0;
+  // NotLeader: ask the leader. Invalid: no such voter. Timeout: it did not take over.
+  virtual void move_leader(MemberId to, Function<void(Result<>)> done) = 0;
+
+  virtual void status(Function<void(Status)> done) = 0;
+  virtual void hash_kv(store::Revision revision, Function<void(std::expected<KvHash, HashFailure>)> done) = 0;
+  virtual void snapshot(Function<void(Answer<std::unique_ptr<SnapshotStream>>)> done) = 0;
+};
+
+}  // namespace witan::node

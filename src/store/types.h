@@ -1,0 +1,103 @@
+// The words of the replicated state: revisions, leases, versions of entries, ranges, change batches.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/blob.h"
+#include "base/strong.h"
+#include "base/time.h"
+
+namespace witan::store {
+
+// The one counter of everything visible: etcd's revision, ZooKeeper's zxid, Consul's index. An empty store is at 1.
+using Revision = Strong<struct RevisionTag, int64_t>;
+// One id space for etcd leases, ZooKeeper and Consul sessions (core L1). 0 = none. Negative ids are legal.
+using LeaseId = Strong<struct LeaseIdTag, int64_t>;
+
+enum class LeaseKind : uint8_t { Etcd = 0, ZooKeeper = 1, Consul = 2 };
+
+// Immutable: one value a key had. Shared by the version chain, history and change batches; never copied.
+struct Version {
+  mutable std::atomic<uint32_t> references{1};
+  Revision create_revision;  // first revision of this life of the key
+  Revision mod_revision;     // the revision that made this version
+  int64_t version = 0;       // 1 at creation
+  LeaseId lease;
+  WallTime created;
+  WallTime modified;
+  Blob value;                // null differs from empty (ZooKeeper)
+};
+
+// A counted reference to a Version; null means "no such key".
+class VersionRef {
+ public:
+  VersionRef() = default;
+  explicit VersionRef(const Version* adopted) : version_(adopted) {}
+  VersionRef(const VersionRef& other) noexcept : version_(other.version_) {
+    if (version_ != nullptr) version_->references.fetch_add(1, std::memory_order_relaxed);
+  }
+  VersionRef(VersionRef&& other) noexcept : version_(std::exchange(other.version_, nullptr)) {}
+  VersionRef& operator=(VersionRef other) noexcept {
+    std::swap(version_, other.version_);
+    return *this;
+  }
+  ~VersionRef() {
+    if (version_ != nullptr && version_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete version_;
+  }
+  explicit operator bool() const { return version_ != nullptr; }
+  const Version* operator->() const { return version_; }
+  const Version& operator*() const { return *version_; }
+
+ private:
+  const Version* version_ = nullptr;
+};
+
+// A key and what it held.
+struct KeyVersion {
+  Blob key;
+  VersionRef version;
+};
+
+// A set of keys, [begin, end) in byte order. `end` empty means unbounded: every key >= begin.
+struct KeyRange {
+  std::string begin;
+  std::string end;
+
+  static KeyRange single(std::string_view key) { return {std::string(key), std::string(key) + '\0'}; }
+  static KeyRange all() { return {std::string(), std::string()}; }
+  bool contains(std::string_view key) const { return key >= begin && (end.empty() || key < end); }
+  bool empty() const { return !end.empty() && end <= begin; }
+};
+// The same without owning the bytes, inside commands. `single` instead of an end that would need a new string.
+struct KeyRangeView {
+  std::string_view begin;
+  std::string_view end;  // empty: unbounded, unless single
+  bool single = false;
+
+  bool contains(std::string_view key) const {
+    return single ? key == begin : key >= begin && (end.empty() || key < end);
+  }
+};
+
+// One key's change. `before` null: created. `after` null: deleted. Neither copies a value.
+struct Change {
+  Blob key;
+  VersionRef before;
+  VersionRef after;
+};
+
+// Everything one revision changed, in key order of the operations (core F2). Immutable and shared.
+struct ChangeBatch {
+  Revision revision;
+  std::vector<Change> changes;
+  size_t bytes = 0;  // memory it accounts for in bounded queues (core F4)
+};
+using ChangeBatchPtr = std::shared_ptr<const ChangeBatch>;
+
+}  // namespace witan::store
