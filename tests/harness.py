@@ -197,9 +197,10 @@ class Server:
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
 
-    def log_tail(self, lines=40):
+    def log_tail(self, lines=30, width=300):
         try:
-            return "".join(self.log_path.read_text("utf-8", "replace").splitlines(True)[-lines:])
+            tail = self.log_path.read_text("utf-8", "replace").splitlines()[-lines:]
+            return "\n".join(line[:width] for line in tail)
         except FileNotFoundError:
             return "(no log)"
 
