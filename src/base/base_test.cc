@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/coding.h"
 #include "base/crc32c.h"
+#include "base/digest.h"
 #include "base/rng.h"
 #include "base/strong.h"
 
@@ -74,6 +75,20 @@ TEST(Crc32c, KnownVectorAndPieces) {
   EXPECT_EQ(crc32c("123456789"), 0xE3069283u);
   EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8A9136AAu);  // RFC 3720 B.4
   EXPECT_EQ(crc32c("6789", crc32c("12345")), crc32c("123456789"));
+}
+
+std::string hex(std::span<const unsigned char> bytes) {
+  std::string out;
+  for (const unsigned char b : bytes) out += fmt::format("{:02x}", b);
+  return out;
+}
+
+TEST(Digest, KnownVectors) {  // FIPS 180-4 examples
+  EXPECT_EQ(hex(sha1("abc")), "a9993e364706816aba3e25717850c26c9cd0d89d");
+  Sha256 sha;
+  sha.update("a");
+  sha.update("bc");
+  EXPECT_EQ(hex(sha.finish()), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 TEST(Rng, EqualSeedsDrawEqualNumbersForEver) {
