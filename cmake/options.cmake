@@ -24,15 +24,15 @@ if(WITAN_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${WITAN_CCACHE}")
 endif()
 
-# The strict set that both compilers pass. Signedness changes are left out: sizes and differences mix everywhere in codecs,
-# and the casts that silence the warning hide more than it finds.
+# The strict set that both compilers pass. Signedness changes are left out: sizes and differences mix everywhere in
+# codecs, and the casts that silence the warning hide more than it finds.
 set(WITAN_WARNINGS
     -Wall -Wextra -Wpedantic -Werror
     -Wshadow -Wconversion -Wno-sign-conversion
     -Wcast-align -Wcast-qual -Wformat=2 -Wimplicit-fallthrough -Wnon-virtual-dtor -Woverloaded-virtual -Wextra-semi
     -Wno-missing-field-initializers) # designated initialisers name what differs from the defaults; the rest is meant
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # g++ 12.2 reports these falsely at -O2 inside std::string, std::variant and std::expected (GCC PR 105651, 105562, 107852).
+  # g++ 12.2 reports these falsely at -O2 inside std::string, std::variant and std::expected (GCC PR 105651, 105562).
   list(APPEND WITAN_WARNINGS -Wno-restrict -Wno-maybe-uninitialized -Wno-array-bounds -Wno-stringop-overflow
        -Wno-stringop-overread -Wno-free-nonheap-object)
 else()
@@ -41,7 +41,8 @@ endif()
 
 if(WITAN_SANITIZE)
   # Line tables are what a report needs; full debug information would double the time of a build.
-  add_compile_options(-fsanitize=${WITAN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -gline-tables-only)
+  add_compile_options(-fsanitize=${WITAN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_compile_options(-O1 -gline-tables-only)
   add_link_options(-fsanitize=${WITAN_SANITIZE} -fuse-ld=lld)
 endif()
 if(WITAN_FUZZ)

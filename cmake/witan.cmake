@@ -27,8 +27,8 @@ function(witan_own_code TARGET)
   target_include_directories(${TARGET} PRIVATE "${CMAKE_SOURCE_DIR}/src")
 endfunction()
 
-# witan_room(NAME <room> SOURCES <a.cc>... HEADERS <a.h>... TESTS <a_test.cc>...
-#            DEPS <rooms>... LIBS <targets>... PUBLIC_LIBS <targets>... TEST_DEPS <rooms>... TEST_LIBS <targets>... SHARDS <n>)
+# witan_room(NAME <room> SOURCES <a.cc>... HEADERS <a.h>... TESTS <a_test.cc>... DEPS <rooms>...
+#            LIBS <targets>... PUBLIC_LIBS <targets>... TEST_DEPS <rooms>... TEST_LIBS <targets>... SHARDS <n>)
 #
 # One static library, one test binary (run by ctest as <room>, or as <room>/1 .. <room>/n when SHARDS is given), and a
 # check that every header compiles alone. DEPS are rooms, LIBS are external targets whose headers stay in the .cc files,
@@ -39,7 +39,7 @@ function(witan_room)
   witan_target_name(${ARG_NAME} target)
   witan_room_targets(deps ${ARG_DEPS})
   if(deps MATCHES "^MISSING-(.*)")
-    message(WARNING "room ${ARG_NAME} is left out: it needs room ${CMAKE_MATCH_1}, which is not configured (WITAN_ROOMS?)")
+    message(WARNING "room ${ARG_NAME} is left out: it needs room ${CMAKE_MATCH_1}, which is not configured")
     return()
   endif()
 
@@ -54,7 +54,8 @@ function(witan_room)
   witan_link_proto(${target})
   witan_check_headers(${target} "${ARG_NAME}" "${ARG_HEADERS}")
   if(ARG_TESTS)
-    witan_unit_tests("${ARG_NAME}" ${target} "${ARG_TESTS}" "${ARG_TEST_DEPS}" "${ARG_LIBS};${ARG_TEST_LIBS}" "${ARG_SHARDS}")
+    set(libs ${ARG_LIBS} ${ARG_TEST_LIBS})
+    witan_unit_tests("${ARG_NAME}" ${target} "${ARG_TESTS}" "${ARG_TEST_DEPS}" "${libs}" "${ARG_SHARDS}")
   endif()
 endfunction()
 

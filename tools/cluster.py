@@ -75,7 +75,8 @@ def refuse_busy_ports(members):
             try:
                 probe.bind((host, int(port)))
             except OSError:
-                raise Failed(f"{address} is in use; stop what listens there (ss -ltnp 'sport = :{port}' shows it)") from None
+                hint = f"ss -ltnp 'sport = :{port}' shows what listens there"
+                raise Failed(f"{address} is in use; {hint}") from None
 
 
 def wait_until_ready(members):
@@ -91,7 +92,8 @@ def wait_until_ready(members):
 def greet(members):
     print()
     for member in members:
-        say(f"{member.name}  clients {member.client}  peers {member.peer}  data {member.data}  pid {member.process.pid}")
+        addresses = f"clients {member.client}  peers {member.peer}"
+        say(f"{member.name}  {addresses}  data {member.data}  pid {member.process.pid}")
     endpoints = ",".join(member.client for member in members)
     say("try it from another terminal:")
     print(f"\n  ETCDCTL_API=3 etcdctl --endpoints={endpoints} endpoint status -w table\n", flush=True)

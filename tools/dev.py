@@ -14,6 +14,7 @@ import tidy
 from house import ROOT, Failed, say
 
 USAGE = """\
+examples:
   ./dev run                       one durable server on 127.0.0.1:2379, data in ./witan-data
   ./dev run --log-level debug     any flag of `witan serve`
   ./dev cluster 3                 three members on this machine, until Ctrl-C
@@ -52,9 +53,8 @@ def tidy_command(options):
 def clang_tidy(paths):
     """clang-tidy over every .cc (or those under `paths`), with the flags of the asan preset."""
     house.configure("asan")
-    listed = subprocess.run(
-        ["ninja", "-C", str(house.build_dir("asan")), "-t", "targets", "all"], capture_output=True, text=True, check=True
-    )
+    command = ["ninja", "-C", str(house.build_dir("asan")), "-t", "targets", "all"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
     generated = [line.split(":")[0] for line in listed.stdout.splitlines() if line.split(":")[0].endswith(".pb.h")]
     if generated:
         house.build("asan", *generated)
@@ -98,10 +98,10 @@ def benchmarks():
 
 def parser():
     top = argparse.ArgumentParser(
-        prog="./dev", description="Builds, runs, tests and measures Witan.", epilog="examples:\n" + USAGE,
+        prog="./dev", description="Builds, runs, tests and measures Witan.", epilog=USAGE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
 
     def command(name, action, text, *, passes_on=False):
         made = commands.add_parser(

@@ -41,7 +41,7 @@ def configure(preset):
 
 
 def build(preset, *targets):
-    """Builds `targets` (all, when none is named) of `preset`. Raises Failed; the compiler's output went to the terminal."""
+    """Builds `targets` (all, when none is named) of `preset`; the compiler's output goes to the terminal."""
     configure(preset)
     say(f"building {preset}" + (f": {' '.join(targets)}" if targets else ""))
     command = ["ninja", "-C", str(build_dir(preset)), "-j", JOBS, *targets]

@@ -20,7 +20,8 @@ listed() {
 # Prints those of the packages $@ that are not installed.
 missing() {
   local installed
-  installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null | awk '$1 == "installed" { print $2 }' || true)
+  installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2> /dev/null |
+    awk '$1 == "installed" { print $2 }' || true)
   comm -23 <(printf '%s\n' "$@" | sort) <(printf '%s\n' "$installed" | sort)
 }
 
