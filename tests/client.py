@@ -98,15 +98,22 @@ class Client:
     def __exit__(self, *exc):
         self.close()
 
-    def send(self, method, request, timeout_s=None, **options):
-        """One unary call with a ready-made request."""
+    def _stub(self, method):
         stub = self._unary.get(method)
         if stub is None:
             path, _, response = UNARY[method]
             stub = self._unary[method] = self.channel.unary_unary(
                 path, request_serializer=lambda m: m.SerializeToString(),
                 response_deserializer=response.FromString)
-        return stub(request, timeout=timeout_s or self.timeout_s, **options)
+        return stub
+
+    def send(self, method, request, timeout_s=None, **options):
+        """One unary call with a ready-made request."""
+        return self._stub(method)(request, timeout=timeout_s or self.timeout_s, **options)
+
+    def begin(self, method, **fields):
+        """The call as a grpc future, not waited for."""
+        return self._stub(method).future(UNARY[method][1](**fields), timeout=self.timeout_s)
 
     def call(self, method, timeout_s=None, **fields):
         return self.send(method, UNARY[method][1](**fields), timeout_s)
