@@ -114,8 +114,8 @@ def run_pytest(folder, name, long, tally):
     say(f"python tests in {folder}/")
     results = house.build_dir("release") / f"pytest-{folder}.xml"
     results.unlink(missing_ok=True)
-    command = ["/usr/bin/python3", "-m", "pytest", folder, "--junitxml", str(results), "--timeout=1800", "-ra", "--tb=short"]
-    command += ["-p", "no:cacheprovider", "-q" if folder == "tools" else "-v"]
+    command = ["/usr/bin/python3", "-m", "pytest", folder, "--junitxml", str(results), "--timeout=1800"]
+    command += ["-p", "no:cacheprovider", "-ra", "--tb=short", "-q" if folder == "tools" else "-v"]
     if name:
         command += ["-k", name]
     if not long:

@@ -167,6 +167,7 @@ def test_os_may_do_what_it_is_for_and_tests_what_they_like():
         "struct A {\n  static inline std::string name;\n};\n",
         "namespace {\nint counter = 0;\n}\n",
         "namespace a {\nstd::map<int, int> table{{1, 2}};\n}\n",
+        "size_t high = size_t{1} << 10;\n",
         "Hook hook;\n",
     ],
 )
@@ -180,6 +181,7 @@ def test_mutable_statics(text):
         "static constexpr int kLimit = 3;\n",
         "struct A {\n  static A make(int x);\n  static A of(int x) { return A{x}; }\n  int field = 0;\n};\n",
         "constexpr std::array kRows = {1, 2};\n",
+        "constexpr size_t kHigh = size_t{1} << 10;\nconstexpr Limits kLimits{.low = 1};\n",
         "const char* const kName = nullptr;\n",
         "using A = int;\nclass B;\nint f(int x);\n",
         "int f() {\n  static const std::string text = g();\n  int local = 0;\n  return local;\n}\n",

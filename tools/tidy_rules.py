@@ -129,7 +129,7 @@ def check_statics(tree):
                 line = source.line_of(match.start())
                 yield Problem("statics", source.path, line, f"mutable static `{match[1].strip()}`")
         for line, declaration in source.variables:
-            before_value = declaration.split("=")[0]
+            before_value = re.split(r"[={]", declaration)[0]
             if not _NOT_A_VARIABLE.search(before_value) and len(before_value.split()) > 1:
                 yield Problem("statics", source.path, line, f"mutable `{before_value.strip()}` at namespace scope")
 

@@ -122,15 +122,10 @@ class _Scan:
             self._scopes.append(kind)
             return brace + 1, brace + 1
         after = self._after(brace)
-        if kind == "initialiser":
+        if kind == "value":  # the statement goes on behind the braces
             return after, statement
-        if kind == "function":
-            lead = _ACCESS.match(head)
-            self.functions.append((_name(head), statement + (lead.end() if lead else 0), after - 1))
-            return after, after
-        if self._scopes[-1] == "namespace":
-            self._note_variable(statement, head)
-        # An initialised variable: what follows its braces up to the semicolon belongs to no statement.
+        lead = _ACCESS.match(head)
+        self.functions.append((_name(head), statement + (lead.end() if lead else 0), after - 1))
         return after, after
 
     def _note_variable(self, statement, head):
@@ -140,7 +135,8 @@ class _Scan:
 
 
 def _kind(head):
-    """What the `{` after `head` opens: namespace, type, function, initialiser (of a constructor) or value."""
+    """What the `{` after `head` opens: namespace, type, function or value (of a variable, or of a member in a
+    constructor)."""
     plain = re.sub(r"\[\[.*?\]\]|\balignas\s*\([^()]*\)", "", head, flags=re.DOTALL)
     if _NAMESPACE.search(plain):
         return "namespace"
@@ -152,7 +148,7 @@ def _kind(head):
     if re.search(r"(?<![=!<>])=(?!=)", before_parameters) and "operator" not in before_parameters and "[" not in plain:
         return "value"
     if _INITIALISERS.search(plain) and re.search(r"[\w>]\s*$", plain):
-        return "initialiser"
+        return "value"
     return "function"
 
 
