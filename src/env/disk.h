@@ -15,6 +15,8 @@
 
 namespace witan::env {
 
+// Errors of all of these: NotFound or Exists where the name is missing or taken, Io for everything else.
+
 // An open file. Errors are Code::Io with path, offset and the system's words in the message.
 class File {
  public:

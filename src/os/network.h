@@ -21,6 +21,7 @@ struct NetworkOptions {
 //
 // Connections: TCP_NODELAY and keep-alive; everything written in one turn of the loop leaves in one system call; a
 // paused connection holds at most 64 KiB that the kernel has handed over; after close_after_flush() no on_bytes comes.
+// Destroy a connection on its loop's thread, or after that thread has ended, but before the Loop object.
 //
 // Listeners: accepting runs on the first target's loop. Destroying a Listener stops accepting at once and frees the
 // port; on_accept may still be running on another loop's thread then, so what it refers to must live until the targets'

@@ -147,6 +147,12 @@ class RawClient {
 class NetworkTest : public testing::Test {
  protected:
   NetworkTest() : network_({.linger = milliseconds(200)}) {}
+  ~NetworkTest() override {
+    listener_.reset();
+    client_.stop();
+    server_.stop();
+    while (accepted_.waiting() > 0) accepted_.take();  // a connection goes before its loop
+  }
 
   // A listener whose connections arrive in `accepted_`.
   void listen() {
