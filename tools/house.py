@@ -52,7 +52,7 @@ def build(preset, *targets):
 def sources(*suffixes):
     """Files of the project with one of `suffixes`, as paths from the root: what git tracks or would track."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )
     names = sorted(set(filter(None, listed.stdout.split("\0"))))
