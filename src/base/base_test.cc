@@ -69,6 +69,59 @@ TEST(Chain, BytesComeOutInOrderHoweverTheyAreCut) {
   EXPECT_EQ(chain.flatten(), "again");
 }
 
+TEST(Chain, TheFrontMovesAndLargePiecesStayShared) {
+  Chain from;
+  const Blob big(std::string(4000, 'b'));
+  from.append("head");
+  from.append(big);
+  from.append("tail");
+  const std::string expected = from.flatten();
+  Chain to;
+  to.append("x");
+  from.move_front(2, to);
+  from.move_front(3000, to);
+  EXPECT_EQ(to.flatten(), "x" + expected.substr(0, 3002));
+  EXPECT_EQ(from.flatten(), expected.substr(3002));
+  std::vector<std::string_view> pieces;
+  to.peek(pieces, 8);
+  EXPECT_EQ(pieces.back().data(), big.data());
+  from.move_front(from.size(), to);
+  EXPECT_TRUE(from.empty());
+  EXPECT_EQ(to.flatten(), "x" + expected);
+}
+
+TEST(Chain, OneThatNeverRunsDryKeepsItsOrder) {
+  Chain chain;
+  const Blob big(std::string(1000, 'b'));
+  std::string expected;
+  for (int i = 0; i < 500; ++i) {
+    chain.append(fmt::format("{:04}", i));
+    chain.append(big);
+    expected += fmt::format("{:04}", i) + std::string(1000, 'b');
+    if (i % 7 == 0) continue;
+    chain.consume(1003);
+    expected.erase(0, 1003);
+    ASSERT_EQ(chain.size(), expected.size());
+  }
+  EXPECT_EQ(chain.flatten(), expected);
+}
+
+TEST(Chain, ALongOwnedRunIsMovedNotCopied) {
+  Chain whole;
+  whole.append("short");
+  Chain other;
+  other.append(std::string(8000, 'y'));
+  std::vector<std::string_view> pieces;
+  other.peek(pieces, 1);
+  const char* address = pieces[0].data();
+  whole.append(std::move(other));
+  whole.peek(pieces, 8);
+  EXPECT_EQ(pieces.back().data(), address);
+  EXPECT_EQ(whole.flatten(), "short" + std::string(8000, 'y'));
+  whole.append("z");
+  EXPECT_EQ(whole.size(), 8006u);
+}
+
 TEST(Check, SaysWhereAndWhy) { EXPECT_DEATH(CHECK(1 + 1 == 3, "sum of {}", 2), "base_test.cc.*1 \\+ 1 == 3: sum of 2"); }
 
 TEST(Crc32c, KnownVectorAndPieces) {

@@ -3,6 +3,12 @@
 #include "base/check.h"
 
 namespace witan {
+namespace {
+
+// An owned run of at least this size changes its chain instead of being copied.
+constexpr size_t kMoveFrom = 2048;
+
+}  // namespace
 
 void Chain::append(std::string_view bytes) {
   if (bytes.empty()) return;
@@ -27,11 +33,13 @@ void Chain::append(Chain&& other) {
   for (size_t i = other.first_; i < other.nodes_.size(); ++i) {
     Node& node = other.nodes_[i];
     const size_t skip = i == other.first_ ? other.offset_ : 0;
-    if (node.owner.is_null()) {
-      append(std::string_view(node.own).substr(skip));
+    if (!node.owner.is_null()) {
+      append(node.owner, node.slice.substr(skip));
+    } else if (skip == 0 && node.own.size() >= kMoveFrom) {
+      size_ += node.own.size();
+      nodes_.push_back(std::move(node));
     } else {
-      const std::string_view rest = node.slice.substr(skip);
-      append(node.owner, rest);
+      append(std::string_view(node.own).substr(skip));
     }
   }
   other.clear();
@@ -55,9 +63,34 @@ void Chain::consume(size_t n) {
       return;
     }
     n -= left;
-    nodes_[first_] = Node{};
-    ++first_;
-    offset_ = 0;
+    drop_first();
+  }
+}
+
+void Chain::drop_first() {
+  nodes_[first_] = Node{};
+  ++first_;
+  offset_ = 0;
+  // A chain that is fed as fast as it drains never becomes empty: it must not keep what it has passed.
+  constexpr size_t kDead = 64;
+  if (first_ >= kDead && first_ * 2 >= nodes_.size()) {
+    nodes_.erase(nodes_.begin(), nodes_.begin() + static_cast<std::ptrdiff_t>(first_));
+    first_ = 0;
+  }
+}
+
+void Chain::move_front(size_t n, Chain& to) {
+  CHECK(n <= size_, "moving {} of {} bytes", n, size_);
+  while (n > 0) {
+    const Node& node = nodes_[first_];
+    const std::string_view piece = node.bytes().substr(offset_, n);
+    if (node.owner.is_null()) {
+      to.append(piece);
+    } else {
+      to.append(node.owner, piece);
+    }
+    n -= piece.size();
+    consume(piece.size());
   }
 }
 

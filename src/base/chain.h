@@ -17,7 +17,6 @@ class Chain {
   // Slices of a Blob below this size are copied: an iovec and a reference cost more.
   static constexpr size_t kShareFrom = 512;
 
-
   Chain() = default;
   Chain(Chain&&) = default;
   Chain& operator=(Chain&&) = default;
@@ -36,6 +35,8 @@ class Chain {
   void peek(std::vector<std::string_view>& out, size_t limit) const;
   // Drops `n` bytes from the front. Requires n <= size().
   void consume(size_t n);
+  // Moves the first `n` bytes to the end of `to`, sharing what is shared. Requires n <= size().
+  void move_front(size_t n, Chain& to);
   void clear();
   std::string flatten() const;
 
@@ -46,6 +47,8 @@ class Chain {
     std::string_view slice;
     std::string_view bytes() const { return owner.is_null() ? std::string_view(own) : slice; }
   };
+  void drop_first();  // the first live node, and now and then the dead ones before it
+
   // A ring would save moving nodes; in practice a chain has one to a few dozen of them and is drained whole.
   std::vector<Node> nodes_;
   size_t first_ = 0;   // index of the first live node

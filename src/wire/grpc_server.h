@@ -68,7 +68,7 @@ struct GrpcServerOptions {
   size_t max_header_list = size_t{64} << 10; // names + values + 32 each; more fails the stream
   size_t max_unfinished = size_t{64} << 20;  // bytes of messages not complete or not read, all streams; the stream that
                                              // would exceed it fails with ResourceExhausted
-  size_t max_queued = size_t{16} << 20;      // queued output above which wants_read() says no
+  size_t max_queued = size_t{16} << 20;      // queued output above which the client's messages wait until half is out
   size_t low_water = size_t{64} << 10;       // see on_writable
   Duration handshake_timeout = seconds(120); // from the first byte to HTTP/2's preface and SETTINGS
   Duration ping_after_idle = seconds(2 * 60 * 60);  // the server asks a silent client whether it lives
@@ -83,7 +83,7 @@ struct GrpcServerOptions {
 // Rearm a timer at next_deadline() after any call. Everything on one thread.
 class GrpcServerConnection {
  public:
-  // `handler` must outlive the connection. The server's SETTINGS are output from the start.
+  // `handler` must outlive the connection.
   GrpcServerConnection(const GrpcServerOptions& options, GrpcHandler& handler, Instant now);
   // Calls no handler.
   ~GrpcServerConnection();
@@ -102,7 +102,8 @@ class GrpcServerConnection {
   Chain take_output(size_t limit = size_t{256} << 10);
   // Whether take_output would give something now.
   bool wants_write() const;
-  // False while the client does not read what it asked for: stop reading the socket until it is true again.
+  // False while too much that flow control does not bound waits for take_output: stop reading the socket until it has
+  // drained. (Answers that the client's windows hold back are bounded by max_queued: its frames must still be read.)
   bool wants_read() const;
   // The connection is over: write what take_output still gives, then close the socket.
   bool wants_close() const;
@@ -112,7 +113,7 @@ class GrpcServerConnection {
   void on_disconnect();
   // Graceful stop: the client is told to go elsewhere (GOAWAY), open streams may finish, then wants_close().
   // Cut streams that do not finish in time by destroying the connection.
-  void go_away();
+  void go_away(Instant now);
 
   // ---- a stream's side. A stream that is gone or finished is ignored, so late replies need no care.
   // Queues one message; the connection adds the prefix. Large Blobs in `message` are shared, not copied. Headers go out
@@ -127,7 +128,7 @@ class GrpcServerConnection {
   // Queued bytes of the stream that flow control or the socket have not let out; 0 when gone.
   size_t pending_bytes(StreamId stream) const;
   // Stops on_message (and on_half_close) of one stream: the client stalls when its window is full. Other streams go on.
-  // Resuming delivers what waited, inside the next call of on_bytes, on_timer or take_output.
+  // Resuming delivers what waited, inside the next call of on_bytes or take_output.
   void pause_reading(StreamId stream, bool paused);
 
   size_t open_streams() const;
@@ -136,6 +137,7 @@ class GrpcServerConnection {
 
  private:
   class Session;
+  struct Callbacks;
   std::unique_ptr<Session> session_;
 };
 
