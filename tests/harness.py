@@ -65,6 +65,7 @@ class Options:
     quota_bytes: int | None = None
     token: str = "t1"
     extra: tuple = ()
+    env: dict = dataclasses.field(default_factory=dict)
 
 
 class OutputReader(threading.Thread):
@@ -135,7 +136,8 @@ class Server:
         raise NotImplementedError
 
     def environment(self):
-        return {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "WITAN_"))}
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "WITAN_"))}
+        return inherited | self.options.env
 
     @property
     def endpoint(self):
