@@ -73,6 +73,6 @@ if ! apt-cache show --no-all-versions "${wanted[@]}" > /dev/null 2>&1 || ! insta
   apt-get update --quiet
   install "${wanted[@]}"
 fi
-if [[ " ${wanted[*]} " == *" etcd-server "* ]] && command -v systemctl > /dev/null; then
-  systemctl disable --no-reload --quiet etcd.service || true
+if [[ " ${wanted[*]} " == *" etcd-server "* ]]; then
+  systemctl disable --no-reload --quiet etcd.service 2> /dev/null || deb-systemd-helper disable etcd.service || true
 fi
