@@ -1,0 +1,90 @@
+// A member: recovery, consensus, state and peers put together. What APIs get of it is node::Client.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/function.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "base/rng.h"
+#include "base/time.h"
+#include "env/address.h"
+#include "env/disk.h"
+#include "env/loop.h"
+#include "env/network.h"
+#include "node/client.h"
+
+namespace witan::node {
+
+struct Options {
+  std::string name = "n1";
+  std::string data_dir;
+  env::Address peer_listen;
+  std::string peer_url;                  // how other members reach this one
+  std::vector<std::string> client_urls;  // told to clients
+
+  // Read only when the data directory is empty.
+  struct Initial {
+    std::string name;
+    std::string peer_url;
+  };
+  std::vector<Initial> initial_cluster;
+  bool join_existing = false;
+  std::string token = "witan-cluster";
+
+  Duration heartbeat = milliseconds(100);
+  Duration election = milliseconds(1000);
+  uint64_t snapshot_entries = 100'000;
+  uint64_t snapshot_bytes = 0;  // 0: the larger of 64 MiB and the last snapshot
+  uint64_t keep_entries = 5'000;
+  uint64_t log_segment_bytes = uint64_t{64} << 20;
+  size_t max_request_bytes = 1536 * 1024;
+  Duration auto_compaction = seconds(3600);
+  int64_t history_bytes = int64_t{1} << 30;
+  int64_t memory_quota = 0;  // 0: none
+};
+
+// The world a member runs in. Everything outlives the node.
+struct World {
+  env::Disk& disk;
+  env::Network& network;
+  env::Loop& loop;       // consensus and state
+  env::Lane& log_lane;   // the log's writes and syncs
+  env::Lane& file_lane;  // snapshot files
+  LogSink* log = nullptr;
+  uint64_t seed = 0;     // for everything random: timeouts, identities
+};
+
+class Node {
+ public:
+  // Locks and recovers the data directory, or makes one. Blocks; call before the loops run.
+  // Errors say what is wrong and what to do: another process on the directory, a damaged log, another cluster's data,
+  // a name missing from the initial cluster.
+  static Result<std::unique_ptr<Node>> open(Options options, World world);
+  ~Node();
+
+  // One per API loop, before start(). Lives on `loop`; destroy it there or after that loop has stopped.
+  std::unique_ptr<Client> make_client(env::Loop& loop);
+
+  // Listens for peers and begins. On the node's loop or before it runs. Errors: the peer address cannot be used.
+  Result<> start();
+  // Runs once, when this member serves: a leader is known and the state is as new as the leader's.
+  void on_ready(Task ready);
+  // The member cannot go on; the process must end with this message. Runs at most once.
+  void on_fatal(Function<void(Error)> fatal);
+  // Hands leadership over, answers what waits, makes the log durable, then calls `done`. On the node's loop.
+  void stop(Task done);
+
+  uint64_t cluster_id() const;  // 0 until a joining member knows
+  MemberId member_id() const;
+
+ private:
+  struct Core;
+  explicit Node(std::unique_ptr<Core> core);
+  std::unique_ptr<Core> core_;
+};
+
+}  // namespace witan::node

@@ -1,0 +1,167 @@
+// The state side of a member (core P4): applies what consensus commits, answers reads, keeps leases, fans changes out to
+// the API loops, and takes snapshots. Everything on one loop.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/log.h"
+#include "env/loop.h"
+#include "node/consensus.h"
+#include "node/lease_keeper.h"
+#include "node/port.h"
+#include "node/read_queue.h"
+#include "node/snapshots.h"
+#include "node/waiters.h"
+#include "store/store.h"
+
+namespace witan::node {
+
+struct StateOptions {
+  raft::NodeId self;
+  uint64_t incarnation = 0;                  // of this process: differs at every start
+  Duration request_timeout = seconds(7);     // etcd: 5 s and two election timeouts
+  Duration election = milliseconds(1000);
+  size_t max_pending = 100'000;              // proposals waiting; more are refused
+  size_t max_backlog_bytes = size_t{64} << 20;  // per API loop, of change batches (core F4)
+  Duration auto_compaction = seconds(3600);  // of history; zero: by bytes only
+  store::SettingsChange settings;            // what a leader makes the cluster's (core C3)
+  uint64_t snapshot_entries = 100'000;       // a snapshot is due after so many entries ...
+  uint64_t snapshot_bytes = 0;               // ... or bytes of them; 0: the larger of 64 MiB and the last snapshot
+  uint64_t keep_entries = 5'000;             // behind a snapshot, for members that are a little behind
+};
+
+class State final : public Applier {
+ public:
+  State(StateOptions options, std::unique_ptr<store::Store> store, raft::SnapshotMeta applied, env::Loop& loop,
+        Snapshots& snapshots, Logger logger);
+  ~State() override;
+  void connect(Consensus& consensus) { consensus_ = &consensus; }
+
+  // ---- for ports, on this loop
+  void add_port(Port& port);  // before loops run
+  void submit(PortId port, std::vector<Submission> submissions);
+  void attach(PortId port);
+  void deliver(PortId port, Delivery delivery);
+  store::Store& store() { return *store_; }
+  Consensus& consensus() { return *consensus_; }
+  LeaseKeeper& leases() { return leases_; }
+  ReadQueue& reads() { return reads_; }
+  const raft::Standing& current_standing() const { return standing_; }
+  const raft::Configuration& members() const { return configuration_; }
+  raft::Index applied_index() const { return applied_; }
+  Status status() const;
+  // A pinned copy of the state for a client; see Client::snapshot. Closed when the stream is destroyed.
+  std::unique_ptr<SnapshotStream> open_snapshot(PortId port);
+  void read_snapshot(PortId port, uint64_t id, size_t max_bytes, Function<void(Answer<Blob>)> done);
+  void close_snapshot(uint64_t id) { copies_.erase(id); }
+  void hash_kv(PortId port, store::Revision revision, Function<void(std::expected<KvHash, HashFailure>)> done);
+
+  // Runs once this member serves: a leader is known and the state has caught up with it.
+  void on_ready(Task ready) { ready_ = std::move(ready); }
+  // Tells the ports, fails what waits as Stopping. Nothing is accepted afterwards.
+  void stop();
+  void on_fatal(Function<void(Error)> fatal) { fatal_ = std::move(fatal); }
+
+  // ---- Applier
+  void committed(std::vector<raft::Entry> entries) override;
+  void install(raft::SnapshotMeta meta) override;
+  void accepted(std::vector<uint64_t> requests, raft::Accepted where) override;
+  void refused(std::vector<Proposal> proposals, Error why) override;
+  void lost(std::vector<uint64_t> requests) override;
+  void standing(const raft::Standing& standing) override;
+  void configuration(const raft::Configuration& configuration) override;
+  void on_call(raft::NodeId from, peer::Call call, peer::Responder respond) override;
+  void fatal(Error error) override;
+
+ private:
+  struct Outlet {
+    Port* port = nullptr;
+    std::shared_ptr<Port*> self;
+    env::Loop* loop = nullptr;
+    std::shared_ptr<Backlog> backlog;
+    std::vector<Delivery> outbox;
+    bool attached = false;
+    store::Revision missed_from{0};  // first revision not posted since the backlog was full; 0: none
+  };
+
+  void apply_some();
+  void apply(const raft::Entry& entry);
+  void apply_command(const raft::Entry& entry);
+  void fan_out(const store::ChangeBatchPtr& batch);
+  void close_gap(Outlet& outlet);
+  void flush_soon();
+  void flush();
+  void propose(PortId port, ProposalRequest request);
+  void retry_parked();
+  View view() const;
+  void announce_view();
+  void begin_leading();
+  void serve(PortId port, ReadRequest request);
+  void read_range(PortId port, ReadRequest request, const store::Range& range);
+  void finish_read(PortId port, ReadRequest request, store::Reply reply);
+  void work_on(LongWork work);
+  void abandon_work();
+  void work_soon();
+  void work();
+  void note_leases(const store::Body& body, const store::Reply& reply);
+  void resolve(uint64_t request, Outcome outcome);
+  void propose_upkeep(const store::Body& body);
+  void upkeep();
+  void compact_physically();
+  void maybe_snapshot();
+  void installed(raft::SnapshotMeta meta, std::unique_ptr<store::Store> store);
+  void expire(Instant now);
+  void check_ready();
+  void raise_alarms();
+
+  const StateOptions options_;
+  env::Loop& loop_;
+  Snapshots& snapshots_;
+  Logger logger_;
+  Consensus* consensus_ = nullptr;
+  std::unique_ptr<store::Store> store_;
+
+  raft::Index applied_;
+  raft::Term applied_term_;
+  raft::Configuration applied_configuration_;  // as of applied_
+  raft::Configuration configuration_;          // in force
+  raft::Standing standing_;
+
+  std::deque<raft::Entry> inbox_;
+  std::optional<raft::SnapshotMeta> installing_;
+  bool apply_posted_ = false;
+  bool stopped_ = false;
+
+  std::vector<Outlet> outlets_;
+  bool flush_posted_ = false;
+  Waiters waiters_;
+  ReadQueue reads_;
+  LeaseKeeper leases_;
+
+  // Long work, in slices of about a millisecond in turn (core P4).
+  struct LongWork {
+    Function<bool()> step;  // true: over
+    Task abandoned;         // instead of further steps, when the store they read is replaced
+  };
+  std::deque<LongWork> long_work_;
+  bool work_posted_ = false;
+  std::map<uint64_t, std::unique_ptr<store::SnapshotEncoder>> copies_;
+  uint64_t next_copy_ = 0;
+
+  uint64_t entries_since_snapshot_ = 0;
+  uint64_t bytes_since_snapshot_ = 0;
+  env::TimerId upkeep_timer_ = 0;
+  Instant next_history_check_;
+  bool compaction_proposed_ = false;
+  bool alarm_proposed_ = false;
+  bool compacting_ = false;
+  Task ready_;
+  Function<void(Error)> fatal_;
+};
+
+}  // namespace witan::node
