@@ -74,5 +74,7 @@ if ! apt-cache show --no-all-versions "${wanted[@]}" > /dev/null 2>&1 || ! insta
   install "${wanted[@]}"
 fi
 if [[ " ${wanted[*]} " == *" etcd-server "* ]]; then
-  systemctl disable --no-reload --quiet etcd.service 2> /dev/null || deb-systemd-helper disable etcd.service || true
+  # Without systemctl, Debian's own helper; it answers to maintainer scripts only, hence the variable.
+  systemctl disable --no-reload --quiet etcd.service 2> /dev/null ||
+    DPKG_MAINTSCRIPT_PACKAGE=etcd-server deb-systemd-helper disable etcd.service || true
 fi
