@@ -8,7 +8,9 @@ namespace witan::raft {
 namespace {
 
 bool agrees(const SnapshotMeta& snapshot, const std::vector<Entry>& entries) {
-  if (entries.empty() || entries.front().index == snapshot.index + 1) return true;
+  // Without entries it is not known where the log on disk ends: it is told to go on after the snapshot.
+  if (entries.empty()) return snapshot.index == Index(0);
+  if (entries.front().index == snapshot.index + 1) return true;
   if (entries.back().index < snapshot.index) return false;
   return entries[snapshot.index - entries.front().index].term == snapshot.term;
 }

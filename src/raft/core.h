@@ -124,7 +124,7 @@ struct Raft::Core {
   void continue_transfer();
   Peer* best_successor();
   void check_quorum();
-  bool can_campaign() const { return configuration().is_voter(options_.id); }
+  bool can_campaign() const;
   bool leader_is_live() const;
   bool catch_up_with_term(NodeId from, const Message& message);
   void answer_old_term(NodeId from, const Message& message);
@@ -192,7 +192,8 @@ struct Raft::Core {
 
   Term term_;
   NodeId vote_;
-  Log log_;
+  std::optional<SnapshotMeta> reset_;  // the disk has yet to hear that the log goes on after this
+  Log log_;                            // made after reset_, which its making may set
   AnyRole role_;
   // Ascending by index. The first is committed, the last is in force; what a cut undoes is taken off the end.
   std::vector<ConfigurationAt> configurations_;
@@ -203,7 +204,6 @@ struct Raft::Core {
   Term durable_term_;  // what is certainly on disk
   NodeId durable_vote_;
   HardState saved_;  // given to a Persist
-  std::optional<SnapshotMeta> reset_;
   std::vector<Envelope> after_save_;
 
   Output out_;

@@ -22,6 +22,14 @@ Instant Raft::Core::election_deadline() {
   return now_ + options_.election + Duration(static_cast<int64_t>(rng_.below(spread)));
 }
 
+// Thesis 4.2.2: a member that is on its way out still campaigns until its removal is committed. It may be the only one
+// whose log is good enough to lead, and is not counted when it does.
+bool Raft::Core::can_campaign() const {
+  return std::ranges::any_of(configurations_, [this](const ConfigurationAt& one) {
+    return one.configuration.is_voter(options_.id);
+  });
+}
+
 void Raft::Core::become_follower(Term term, NodeId leader_id) {
   if (leader() != nullptr) {
     logger_.info("no longer the leader of term {}", term_);
