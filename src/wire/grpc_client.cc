@@ -132,6 +132,11 @@ class GrpcClientConnection::Session {
     auto& self = *static_cast<Session*>(user);
     ClientStream* s = self.find(id);
     if (s == nullptr) return 0;
+    if (const std::string* type = find_header(s->answer, "content-type");
+        type == nullptr || !type->starts_with("application/grpc")) {
+      s->answer.body.append(view(data, size));
+      return 0;
+    }
     const auto verdict = s->input.feed(view(data, size), UINT32_MAX, [&](std::string_view message) {
       ++self.messages;
       if (self.options_.keep_messages) s->answer.messages.emplace_back(message);

@@ -157,6 +157,7 @@ struct GrpcServerConnection::Callbacks {
     auto& self = *static_cast<Session*>(user);
     auto& s = *static_cast<ServerStream*>(source->ptr);
     CHECK(frame->data.padlen == 0, "no padding was asked for");
+    if (self.output_.size() >= self.output_limit_) return NGHTTP2_ERR_WOULDBLOCK;  // nghttp2 asks again
     constexpr size_t kFrameHeader = 9;
     self.output_.append(view(header, kFrameHeader));
     s.output.move_front(size, self.output_);

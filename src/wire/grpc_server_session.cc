@@ -409,6 +409,7 @@ bool GrpcServerConnection::Session::run_callbacks_due() {
 }
 
 Chain GrpcServerConnection::Session::take_output(size_t limit) {
+  output_limit_ = limit;
   while (phase_ == Phase::Http2 && output_.size() < limit && !last_frame_out_) {
     const uint8_t* data = nullptr;
     const ssize_t n = nghttp2_session_mem_send(http2_, &data);
@@ -416,7 +417,7 @@ Chain GrpcServerConnection::Session::take_output(size_t limit) {
       die(nghttp2_strerror(static_cast<int>(n)));
     } else if (n > 0) {
       output_.append(std::string_view(reinterpret_cast<const char*>(data), static_cast<size_t>(n)));
-    } else if (!run_callbacks_due()) {
+    } else if (output_.size() >= limit || !run_callbacks_due()) {
       break;
     }
   }

@@ -143,6 +143,7 @@ class GrpcServerConnection::Session {
   std::string handshake_;  // what came before the protocol was known; HTTP/1's head
   std::string close_reason_;
   Chain output_;
+  size_t output_limit_ = 0;  // of the take_output that is under way
 
   RequestHead head_;
   Metadata metadata_;  // views into head_, for on_call
