@@ -79,6 +79,7 @@ class SnapshotSink {
   virtual void finish(Function<void(Result<>)> done) = 0;
 };
 
+// Told what arrives. May call any member of Peers from within, but must not destroy it there.
 class Handler {
  public:
   virtual ~Handler() = default;
@@ -98,6 +99,13 @@ struct Options {
   Duration connect_timeout = seconds(2);
   Duration min_retry = milliseconds(50);       // doubles up to max_retry, with jitter
   Duration max_retry = seconds(2);
+  Duration handshake_timeout = seconds(3);     // from a connection to both sides knowing each other
+  Duration ping_interval = seconds(1);         // said by the side that connected, answered by the other
+  Duration idle_timeout = seconds(4);          // nothing heard for so long: the connection is dead, whatever TCP says
+  size_t max_strangers = 64;                   // connections that have not said who they are; the oldest gives way
+  size_t snapshot_piece_bytes = size_t{256} << 10;
+  size_t snapshot_window_bytes = size_t{1} << 20;  // sent but not yet written by the receiver
+  Duration snapshot_patience = seconds(120);   // without any progress a snapshot is given up
 };
 
 class Peers {
