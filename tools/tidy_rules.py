@@ -47,7 +47,7 @@ def room_of(path):
 
 def is_test(path):
     """Tests and what stands beside them for their use only: x_test.cc, x_testing.h, src/<room>/testing/."""
-    return bool(re.search(r"_test\.cc$|_testing\.(cc|h)$|/testing/", path))
+    return bool(re.search(r"_test\.cc$|(_|/)testing\.(cc|h)$|/testing/", path))
 
 
 def library_of(header):
