@@ -106,8 +106,6 @@ class RangeReader {
   std::vector<KeyVersion> take_items();
   // All of it, except items already taken. Requires done().
   RangeResult finish();
-  // Both are known from the start.
-  int64_t count() const;
   Revision read_at() const;
 
  private:

@@ -51,6 +51,9 @@ class VersionRef {
     if (version_ != nullptr && version_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete version_;
   }
   explicit operator bool() const { return version_ != nullptr; }
+  const Version* get() const { return version_; }
+  // Gives the reference up without dropping it: whoever takes the pointer owns one count.
+  const Version* release() { return std::exchange(version_, nullptr); }
   const Version* operator->() const { return version_; }
   const Version& operator*() const { return *version_; }
 

@@ -1,0 +1,121 @@
+#include "store/history.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "store/accounting.h"
+
+namespace witan::store {
+namespace {
+
+bool in_any(std::span<const KeyRange> ranges, std::string_view key) {
+  return std::any_of(ranges.begin(), ranges.end(), [&](const KeyRange& range) { return range.contains(key); });
+}
+
+// The part of `batch` that `ranges` select: itself when that is all of it, null when nothing is.
+ChangeBatchPtr select(const ChangeBatchPtr& batch, std::span<const KeyRange> ranges, bool hide_before) {
+  const auto wanted = [&](const Change& change) { return in_any(ranges, change.key); };
+  const auto count = std::count_if(batch->changes.begin(), batch->changes.end(), wanted);
+  if (count == 0) return nullptr;
+  if (static_cast<size_t>(count) == batch->changes.size() && !hide_before) return batch;
+  auto part = std::make_shared<ChangeBatch>();
+  part->revision = batch->revision;
+  part->changes.reserve(static_cast<size_t>(count));
+  for (const Change& change : batch->changes) {
+    if (!wanted(change)) continue;
+    part->changes.push_back({change.key, hide_before ? VersionRef() : change.before, change.after});
+  }
+  part->bytes = batch_bytes_of(*part);
+  return part;
+}
+
+}  // namespace
+
+size_t batch_bytes_of(const ChangeBatch& batch) {
+  int64_t bytes = kBatchBytes;
+  for (const Change& change : batch.changes) {
+    bytes += kChangeBytes + bytes_of(change.key);
+    if (change.before) bytes += bytes_of(*change.before);
+    if (change.after) bytes += bytes_of(*change.after);
+  }
+  return static_cast<size_t>(bytes);
+}
+
+int64_t history_bytes_of(const ChangeBatch& batch) {
+  int64_t bytes = kBatchBytes;
+  for (const Change& change : batch.changes) {
+    bytes += kChangeBytes;
+    if (change.before) bytes += kStepBytes + bytes_of(*change.before);
+    // A deleted key stays in the index until the deletion is compacted.
+    if (!change.after) bytes += kStepBytes + kKeyBytes + bytes_of(change.key);
+  }
+  return bytes;
+}
+
+void History::append(ChangeBatchPtr batch, WallTime stamp) {
+  CHECK(batch->revision == last() + 1, "revision {} after {}", batch->revision.value, last().value);
+  const int64_t before = slots_.empty() ? dropped_bytes_ : slots_.back().bytes_so_far;
+  const int64_t bytes = history_bytes_of(*batch);
+  slots_.push_back({std::move(batch), stamp, before + bytes});
+}
+
+void History::drop_first() {
+  dropped_bytes_ = slots_.front().bytes_so_far;
+  slots_.pop_front();
+  ++first_;
+}
+
+void History::forget_before() {
+  const ChangeBatch& batch = *slots_.front().batch;
+  const auto has_before = [](const Change& change) { return static_cast<bool>(change.before); };
+  if (std::none_of(batch.changes.begin(), batch.changes.end(), has_before)) return;
+  auto part = std::make_shared<ChangeBatch>();
+  part->revision = batch.revision;
+  part->changes.reserve(batch.changes.size());
+  for (const Change& change : batch.changes) part->changes.push_back({change.key, VersionRef(), change.after});
+  part->bytes = batch_bytes_of(*part);
+  slots_.front().batch = std::move(part);
+}
+
+int64_t History::bytes_after(Revision revision) const {
+  if (slots_.empty() || revision >= last()) return 0;
+  return slots_.back().bytes_so_far - (revision < first_ ? dropped_bytes_ : at(revision).bytes_so_far);
+}
+
+Revision History::as_of(WallTime stamp, Revision low) const {
+  const auto begin = slots_.begin() + std::clamp<ptrdiff_t>(low - first_, 0, static_cast<ptrdiff_t>(slots_.size()));
+  const auto after = std::upper_bound(begin, slots_.end(), stamp, [](WallTime t, const Slot& slot) { return t < slot.stamp; });
+  return std::max(low, first_ + (after - slots_.begin()) - 1);
+}
+
+Revision History::to_fit(int64_t bytes, Revision low) const {
+  if (bytes_after(low) <= bytes) return low;
+  const int64_t spare = slots_.back().bytes_so_far - bytes;  // that much must go
+  const auto begin = slots_.begin() + std::clamp<ptrdiff_t>(low - first_, 0, static_cast<ptrdiff_t>(slots_.size()));
+  const auto found = std::lower_bound(begin, slots_.end(), spare, [](const Slot& slot, int64_t b) { return slot.bytes_so_far < b; });
+  return std::min(last(), first_ + (found - slots_.begin()));
+}
+
+HistorySlice History::slice(Revision from, Revision compacted, std::span<const KeyRange> ranges, size_t max_changes,
+                            size_t max_bytes) const {
+  HistorySlice out;
+  out.current = last();
+  out.through = last();
+  size_t changes = 0;
+  size_t bytes = 0;
+  for (Revision r = std::max(from, first_); r <= last(); ++r) {
+    const ChangeBatchPtr& batch = at(r).batch;
+    if (r > from && (changes >= max_changes || bytes >= max_bytes)) {
+      out.through = r - 1;
+      break;
+    }
+    changes += batch->changes.size() + 1;
+    ChangeBatchPtr part = select(batch, ranges, r == compacted);
+    if (part == nullptr) continue;
+    bytes += part->bytes;
+    out.batches.push_back(std::move(part));
+  }
+  return out;
+}
+
+}  // namespace witan::store
