@@ -8,7 +8,6 @@ import grpc
 import pytest
 
 import client
-import harness
 import protos
 
 rpc = protos.rpc
