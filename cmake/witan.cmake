@@ -110,14 +110,19 @@ function(witan_unit_tests ROOM TARGET SOURCES DEPS LIBS SHARDS)
   endforeach()
 endfunction()
 
-# witan_proto(ROOM <room> PROTOS <a.proto>...)
+# witan_proto(ROOM <room> PROTOS <a.proto>... [ROOT <folder>])
 #
-# C++ of .proto files that stand in the room's folder. Imports and includes are written from src/:
+# C++ of .proto files that stand in the room's folder. With ROOT they stand in that folder of the room and import each
+# other by plain names, while includes stay written from src/. Imports and includes are written from src/:
 # `import "api/etcd/kv.proto"`, `#include "api/etcd/kv.pb.h"`. The generated code is a library of its own,
 # witan_<room>_proto, free of our warnings; the room is linked to it, whichever of the two calls stands first.
 function(witan_proto)
-  cmake_parse_arguments(ARG "" "ROOM" "PROTOS" ${ARGN})
+  cmake_parse_arguments(ARG "" "ROOM;ROOT" "PROTOS" ${ARGN})
   witan_refuse_leftovers("witan_proto(${ARG_ROOM})" "${ARG_UNPARSED_ARGUMENTS}")
+  if(ARG_ROOT)
+    witan_plain_protos("${ARG_ROOM}" "${ARG_ROOM}/${ARG_ROOT}" "${ARG_PROTOS}")
+    return()
+  endif()
   set(root "${CMAKE_BINARY_DIR}/generated")
   file(MAKE_DIRECTORY "${root}/${ARG_ROOM}")
   file(GLOB_RECURSE importable "${CMAKE_SOURCE_DIR}/src/*.proto")
@@ -133,10 +138,34 @@ function(witan_proto)
       VERBATIM)
     list(APPEND generated "${root}/${stem}.pb.cc")
   endforeach()
-  witan_target_name(${ARG_ROOM} room)
-  add_library(${room}_proto STATIC ${generated})
+  witan_proto_library("${ARG_ROOM}" "${generated}" "${root}")
+endfunction()
+
+function(witan_plain_protos ROOM FOLDER PROTOS)
+  set(out "${CMAKE_BINARY_DIR}/generated/${FOLDER}")
+  file(MAKE_DIRECTORY "${out}")
+  set(inputs ${PROTOS})
+  list(TRANSFORM inputs PREPEND "${CMAKE_SOURCE_DIR}/src/${FOLDER}/")
+  set(generated "")
+  foreach(proto IN LISTS PROTOS)
+    string(REGEX REPLACE "\\.proto$" "" stem "${out}/${proto}")
+    add_custom_command(
+      OUTPUT "${stem}.pb.cc" "${stem}.pb.h"
+      COMMAND protobuf::protoc "--proto_path=${CMAKE_SOURCE_DIR}/src/${FOLDER}" "--cpp_out=${out}"
+              "${CMAKE_SOURCE_DIR}/src/${FOLDER}/${proto}"
+      DEPENDS ${inputs}
+      COMMENT "protoc ${FOLDER}/${proto}"
+      VERBATIM)
+    list(APPEND generated "${stem}.pb.cc")
+  endforeach()
+  witan_proto_library("${ROOM}" "${generated}" "${CMAKE_BINARY_DIR}/generated;${out}")
+endfunction()
+
+function(witan_proto_library ROOM SOURCES INCLUDES)
+  witan_target_name(${ROOM} room)
+  add_library(${room}_proto STATIC ${SOURCES})
   target_compile_options(${room}_proto PRIVATE -w)
-  target_include_directories(${room}_proto SYSTEM PUBLIC "${root}")
+  target_include_directories(${room}_proto SYSTEM PUBLIC ${INCLUDES})
   target_link_libraries(${room}_proto PUBLIC protobuf::libprotobuf)
   if(TARGET ${room})
     witan_link_proto(${room})
