@@ -110,9 +110,11 @@ void Raft::Core::update_peers() {
   for (Peer& peer : lead->peers) {
     if (configuration().find(peer.id) == nullptr && !peer.dropped_at) peer.dropped_at = now_ + 2 * options_.election;
   }
+  // A newcomer is asked first about what comes before the entry that begins the term or that names it.
+  const Index next = std::max(lead->first, configurations_.back().index);
   for (const Member& member : configuration().members) {
     if (member.id == options_.id) continue;
-    Peer fresh{.id = member.id, .match = Index(0), .next = log_.last() + 1, .heard = now_};
+    Peer fresh{.id = member.id, .match = Index(0), .next = next, .heard = now_};
     const auto at = std::ranges::lower_bound(lead->peers, member.id, {}, &Peer::id);
     if (at == lead->peers.end() || at->id != member.id) {
       lead->peers.insert(at, std::move(fresh));

@@ -56,7 +56,8 @@ struct Peer {
   bool fetching = false;  // entries for it are being read back from disk
   Window window;          // Replicate: what is under way
   Index snapshot_floor;   // Snapshot: what is being sent stands for at least this index
-  Index told_commit;      // the highest commit index sent to it
+  Index told_commit;      // the highest commit index that it learns from what was sent
+  Index probe_commit;     // what the probe under way says; it is learned only if the logs agree
   uint64_t round = 0;     // the last heartbeat round it answered
   Instant heard;          // when it last said anything in this term
   // A member that the newest configuration removed is served a little longer, so that it learns about it.

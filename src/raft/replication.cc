@@ -107,6 +107,7 @@ void Raft::Core::send_entries(Peer& peer, std::vector<Entry> entries) {
                         .commit = log_.commit(), .entries = std::move(entries)};
   if (peer.flow == Flow::Probe) {
     peer.probing = true;
+    peer.probe_commit = log_.commit();
   } else if (!request.entries.empty()) {
     size_t bytes = 0;
     for (const Entry& entry : request.entries) bytes += cost(entry);
@@ -186,7 +187,10 @@ void Raft::Core::on_accepted(Peer& peer, Index match) {
   peer.match = std::max(peer.match, match);
   peer.next = std::max(peer.next, peer.match + 1);
   switch (peer.flow) {
-    case Flow::Probe: peer.become_replicate(); break;
+    case Flow::Probe:
+      peer.told_commit = std::max(peer.told_commit, std::min(peer.probe_commit, peer.match));
+      peer.become_replicate();
+      break;
     case Flow::Replicate: peer.window.release(peer.match); break;
     case Flow::Snapshot:
       // It got the entries some other way, or the snapshot: the log can go on from there.

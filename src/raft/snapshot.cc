@@ -46,6 +46,7 @@ void Raft::Core::on(SnapshotReceived& event) {
     // Late: everything committed here agrees with the leader's log, which is all it wants to know.
     return acknowledge(event.from, log_.commit());
   }
+  const Configuration before = configuration();
   if (log_.matches(meta.index, meta.term)) {
     log_.skip_to(meta.index);  // thesis 5.1: entries after the snapshot stay valid
     std::erase_if(configurations_, [&](const ConfigurationAt& one) { return one.index <= meta.index; });
@@ -56,7 +57,7 @@ void Raft::Core::on(SnapshotReceived& event) {
     configurations_.assign(1, {meta.index, meta.configuration});
     reset_ = meta;
   }
-  configuration_changed();
+  if (configuration() != before) configuration_changed();
   logger_.info("goes on from a snapshot of {} at {} of term {}", event.from, meta.index, meta.term);
   send_after_save(event.from, SnapshotReply{.term = term_, .accepted = true, .index = meta.index});
   out_.install = std::move(meta);

@@ -222,13 +222,17 @@ bool Cluster::write_one(uint64_t id) {
   if (process.writes.empty()) return false;
   Persist persist = std::move(process.writes.front());
   process.writes.pop_front();
+  const HardState before = process.image.hard_state;
   process.image.write(persist);
   if (tracing) {
     std::string line = fmt::format("{} wrote #{}", id, persist.ticket.number);
     if (persist.reset) line += fmt::format(" reset={}/{}", persist.reset->term, persist.reset->index);
     if (persist.cut_from) line += fmt::format(" cut={}", *persist.cut_from);
     for (const Entry& entry : persist.entries) line += " " + entry_text(entry);
-    if (persist.hard_state) line += fmt::format(" term={} vote={}", persist.hard_state->term, persist.hard_state->vote);
+    const HardState& after = process.image.hard_state;
+    if (after.term != before.term || after.vote != before.vote) {
+      line += fmt::format(" term={} vote={}", after.term, after.vote);
+    }
     say(std::move(line));
   }
   for (Envelope& envelope : persist.then_send) messages_.push_back(std::move(envelope));
@@ -368,7 +372,13 @@ void Cluster::trace_output(const Process& process, const Output& output) {
   if (output.configuration) say(fmt::format("{} goes by {}", id, describe(*output.configuration)));
   if (output.install) say(fmt::format("{} installs snapshot {}/{}", id, output.install->term, output.install->index));
   for (const NodeId to : output.send_snapshot) say(fmt::format("{} starts a snapshot for {}", id, to));
-  for (const Entry& entry : output.committed) say(fmt::format("{} commits {}", id, entry_text(entry)));
+  if (!output.committed.empty()) {
+    const size_t count = output.committed.size();
+    std::string line = fmt::format("{} commits {}", id, entry_text(output.committed.front()));
+    if (count == 2) line += ", ";
+    if (count > 2) line += " ... ";
+    say(count == 1 ? line : line + entry_text(output.committed.back()));
+  }
   for (const ReadReady& ready : output.reads) say(fmt::format("{} serves read {} at {}", id, ready.id, ready.index));
   for (const uint64_t read : output.reads_failed) say(fmt::format("{} fails read {}", id, read));
 }
