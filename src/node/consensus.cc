@@ -7,11 +7,10 @@
 namespace witan::node {
 
 Consensus::Consensus(ConsensusOptions options, raft::Initial initial, env::Loop& loop, LogWriter& log,
-                     peer::Peers*& peers, SnapshotPort& snapshots, Applier& applier, Rng rng, Logger logger)
+                     SnapshotPort& snapshots, Applier& applier, Rng rng, Logger logger)
     : options_(std::move(options)),
       loop_(loop),
       log_(log),
-      peers_(peers),
       snapshots_(snapshots),
       applier_(applier),
       logger_(logger),
@@ -63,10 +62,7 @@ void Consensus::handle(raft::Output output, Function<void(raft::ProposeResult)>&
   if (output.standing) on_standing(*output.standing);
   if (output.configuration) on_configuration(*output.configuration);
   for (raft::Envelope& envelope : output.messages) peers_->send(std::move(envelope));
-  if (output.install) {
-    log_.restart_at(output.install->index, output.install->term);
-    applier_.install(std::move(*output.install));
-  }
+  if (output.install) applier_.install(std::move(*output.install));
   if (output.persist) persist(std::move(*output.persist));
   for (const raft::Fetch& wanted : output.fetches) fetch(wanted);
   for (const raft::NodeId to : output.send_snapshot) {
@@ -140,7 +136,7 @@ void Consensus::on_standing(const raft::Standing& standing) {
 }
 
 void Consensus::on_configuration(const raft::Configuration& configuration) {
-  if (peers_ != nullptr) peers_->set_members(peer_records(configuration));
+  peers_->set_members(peer_records(configuration));
   applier_.configuration(configuration);
 }
 
@@ -404,6 +400,12 @@ void Consensus::answer_change(peer::Call call, peer::Responder respond) {
   });
 }
 
+// Any member tells a joiner what it knows; whoever was added is in the newest configuration.
+void Consensus::answer_members(peer::Responder respond) {
+  respond(encode_members(MembersAnswer{.cluster_id = options_.cluster_id, .token = options_.token,
+                                       .members = list_members(raft_.configuration())}));
+}
+
 void Consensus::answer_publish(raft::NodeId from, peer::Call call, peer::Responder respond) {
   const auto record = decode_member(call.payload.view());
   if (!record) return respond(encode_refusal(record.error()));
@@ -468,10 +470,14 @@ void Consensus::on_unreachable(raft::NodeId to) { feed(raft::Unreachable{to}); }
 
 void Consensus::on_call(raft::NodeId from, peer::Call call, peer::Responder respond) {
   const auto kind = static_cast<CallKind>(call.kind);
+  if (from == raft::kNobody && kind != CallKind::AskMembers) {
+    return respond(encode_refusal(Error{Code::Refused, "only members may ask that"}));
+  }
   switch (kind) {
     case CallKind::Forward: return answer_forward(std::move(call), std::move(respond));
     case CallKind::ChangeMembers: return answer_change(std::move(call), std::move(respond));
     case CallKind::Publish: return answer_publish(from, std::move(call), std::move(respond));
+    case CallKind::AskMembers: return answer_members(std::move(respond));
     case CallKind::ReadIndex:
       return confirm_leadership([respond = std::move(respond)](Result<raft::Index> index) mutable {
         respond(index ? encode_index(*index) : encode_refusal(index.error()));

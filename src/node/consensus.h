@@ -66,6 +66,7 @@ class SnapshotPort {
 struct ConsensusOptions {
   raft::Options raft;
   std::string token;
+  uint64_t cluster_id = 0;
   size_t max_learners = 1;
   // A leader whose wall clock is behind the newest stamp by more than this refuses to serve (core C4).
   Duration max_clock_lag = seconds(60);
@@ -73,11 +74,12 @@ struct ConsensusOptions {
 
 class Consensus final : public peer::Handler {
  public:
-  Consensus(ConsensusOptions options, raft::Initial initial, env::Loop& loop, LogWriter& log, peer::Peers*& peers,
+  Consensus(ConsensusOptions options, raft::Initial initial, env::Loop& loop, LogWriter& log,
             SnapshotPort& snapshots, Applier& applier, Rng rng, Logger logger);
   ~Consensus() override;
 
-  // Begins to run timers and take part. Peers must be there by now.
+  void connect(peer::Peers& peers) { peers_ = &peers; }
+  // Begins to run timers and take part. Requires connect().
   void start();
 
   // Appends (leader) or forwards (follower) at the end of this turn, together with all others of it.
@@ -147,6 +149,7 @@ class Consensus final : public peer::Handler {
   Result<WallTime> next_stamp() const;
 
   void answer_forward(peer::Call call, peer::Responder respond);
+  void answer_members(peer::Responder respond);
   void answer_change(peer::Call call, peer::Responder respond);
   void answer_publish(raft::NodeId from, peer::Call call, peer::Responder respond);
   void change_as_leader(const MemberChange& change, Function<void(Result<ChangeResult>)> done);
@@ -159,7 +162,7 @@ class Consensus final : public peer::Handler {
   const ConsensusOptions options_;
   env::Loop& loop_;
   LogWriter& log_;
-  peer::Peers*& peers_;  // made after this object, which is its handler
+  peer::Peers* peers_ = nullptr;  // made after this object, which is its handler
   SnapshotPort& snapshots_;
   Applier& applier_;
   Logger logger_;

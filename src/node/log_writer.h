@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/function.h"
@@ -26,13 +27,10 @@ class LogWriter {
 
   // Entries [from, to] as far as they are there, about `max_bytes` of them.
   void read(raft::Index from, raft::Index to, size_t max_bytes, Function<void(std::vector<raft::Entry>)> done);
-  // Gives up entries up to `index`.
+  // Gives up entries up to `index`, which a durable snapshot stands for; beyond the last one it starts the log anew there.
   void compact(raft::Index index);
   // Runs `done` when everything asked for before is over.
   void drain(Task done);
-  // A received snapshot replaces the log up to `index` of `term`, before anything written later.
-  void restart_at(raft::Index index, raft::Term term);
-
   // Since when a write has been under way; nullopt when idle. A disk that stalls is seen here.
   std::optional<Instant> busy_since() const { return busy_since_; }
   // Bytes of log on disk since the last compaction, as of the last completed write.
@@ -40,6 +38,7 @@ class LogWriter {
 
  private:
   void start();
+  void fail_with(Error error);
 
   std::unique_ptr<wal::Log> log_;
   env::Loop& loop_;

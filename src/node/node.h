@@ -60,16 +60,20 @@ struct World {
 
 class Node {
  public:
-  // Locks and recovers the data directory, or makes one. Blocks; call before the loops run.
-  // Errors say what is wrong and what to do: another process on the directory, a damaged log, another cluster's data,
-  // a name missing from the initial cluster.
+  // Makes an empty data directory a member's: of a new cluster, or of a running one, whose members are asked who this is.
+  // Does nothing when the directory is a member's already. On the world's loop, which must run; `done` once.
+  // Errors say what is wrong and what to do: a name missing from the initial cluster, nobody answering, not added yet.
+  static void prepare(const Options& options, const World& world, Function<void(Result<>)> done);
+
+  // Locks and recovers a prepared data directory. Blocks for as long as reading it takes.
+  // Errors: another process on the directory, a damaged log, a directory of another cluster.
   static Result<std::unique_ptr<Node>> open(Options options, World world);
   ~Node();
 
   // One per API loop, before start(). Lives on `loop`; destroy it there or after that loop has stopped.
   std::unique_ptr<Client> make_client(env::Loop& loop);
 
-  // Listens for peers and begins. On the node's loop or before it runs. Errors: the peer address cannot be used.
+  // Listens for peers and begins. On the node's loop. Errors: the peer address cannot be used.
   Result<> start();
   // Runs once, when this member serves: a leader is known and the state is as new as the leader's.
   void on_ready(Task ready);
@@ -78,7 +82,7 @@ class Node {
   // Hands leadership over, answers what waits, makes the log durable, then calls `done`. On the node's loop.
   void stop(Task done);
 
-  uint64_t cluster_id() const;  // 0 until a joining member knows
+  uint64_t cluster_id() const;
   MemberId member_id() const;
 
  private:

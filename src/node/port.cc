@@ -97,7 +97,9 @@ void Port::history(HistoryRequest request, Function<void(Answer<History>)> done)
   submit(StateTask([id = id_, request = std::move(request), done = std::move(done)](State& state) mutable {
     constexpr size_t kLookAt = 20'000;
     constexpr size_t kSliceBytes = size_t{4} << 20;
-    History history{.revision = state.store().revision(), .term = state.current_standing().term.value};
+    History history;
+    history.revision = state.store().revision();
+    history.term = state.current_standing().term.value;
     auto slice = state.store().history(request.from, request.ranges, kLookAt, kSliceBytes);
     if (!slice) {
       history.was_compacted = true;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,12 +20,22 @@
 
 namespace witan::node {
 
+// Reads the newest snapshot on disk into a store; nullopt when there is none. Blocks. Errors: Corrupt, Io.
+struct LoadedSnapshot {
+  raft::SnapshotMeta meta;
+  std::unique_ptr<store::Store> store;
+};
+Result<std::optional<LoadedSnapshot>> load_newest(wal::SnapshotFiles& files);
+
 class Snapshots final : public SnapshotPort {
  public:
   // `files` is used on `lane` only, from now on.
   Snapshots(std::unique_ptr<wal::SnapshotFiles> files, env::Loop& loop, env::Lane& lane, Logger logger);
   ~Snapshots() override;
-  void connect(Consensus& consensus) { consensus_ = &consensus; }
+  void connect(Consensus& consensus, peer::Peers& peers) {
+    consensus_ = &consensus;
+    peers_ = &peers;
+  }
 
   // Writes `store` as it is now. Its applied entry must be durable here. `done` with the file's bytes, or why not.
   void write(store::Store& store, raft::SnapshotMeta meta, Function<void(Result<uint64_t>)> done);
@@ -42,7 +53,6 @@ class Snapshots final : public SnapshotPort {
   void send_newest(raft::NodeId to, raft::Term term, Function<void(bool delivered)> done) override;
   std::unique_ptr<peer::SnapshotSink> receive(raft::NodeId from, raft::Term term, raft::SnapshotMeta meta,
                                               uint64_t size) override;
-  void use_peers(peer::Peers*& peers) { peers_ = &peers; }
 
  private:
   class Source;
@@ -57,7 +67,7 @@ class Snapshots final : public SnapshotPort {
   env::Lane& lane_;
   Logger logger_;
   Consensus* consensus_ = nullptr;
-  peer::Peers** peers_ = nullptr;
+  peer::Peers* peers_ = nullptr;
   std::unique_ptr<Job> job_;
   std::multimap<raft::Index, raft::NodeId> sending_;
   bool receiving_ = false;

@@ -89,6 +89,12 @@ class State final : public Applier {
     store::Revision missed_from{0};  // first revision not posted since the backlog was full; 0: none
   };
 
+  // Work in slices of about a millisecond in turn (core P4).
+  struct LongWork {
+    Function<bool()> step;  // true: over
+    Task abandoned;         // instead of further steps, when the store they read is replaced
+  };
+
   void apply_some();
   void apply(const raft::Entry& entry);
   void apply_command(const raft::Entry& entry);
@@ -143,11 +149,6 @@ class State final : public Applier {
   ReadQueue reads_;
   LeaseKeeper leases_;
 
-  // Long work, in slices of about a millisecond in turn (core P4).
-  struct LongWork {
-    Function<bool()> step;  // true: over
-    Task abandoned;         // instead of further steps, when the store they read is replaced
-  };
   std::deque<LongWork> long_work_;
   bool work_posted_ = false;
   std::map<uint64_t, std::unique_ptr<store::SnapshotEncoder>> copies_;

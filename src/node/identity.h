@@ -1,0 +1,30 @@
+// Who a data directory belongs to: written once, atomically, before the directory is used (core M1).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "env/disk.h"
+#include "raft/types.h"
+
+namespace witan::node {
+
+struct Identity {
+  uint64_t cluster_id = 0;
+  raft::NodeId member;
+  std::string directory_uuid;
+  std::string token;
+  // Founders only: the configuration that becomes the first entry of everybody's log. Empty for a member that joined.
+  std::string initial_configuration;
+
+  friend bool operator==(const Identity&, const Identity&) = default;
+};
+
+// nullopt: the directory has none, it is new. Errors: Corrupt, Io.
+Result<std::optional<Identity>> read_identity(env::Disk& disk, const std::string& directory);
+// Durable when it returns; all or nothing. Requires that the directory exists.
+Result<> write_identity(env::Disk& disk, const std::string& directory, const Identity& identity);
+
+}  // namespace witan::node

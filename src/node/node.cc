@@ -1,0 +1,255 @@
+#include "node/node.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "node/bootstrap.h"
+#include "node/consensus.h"
+#include "node/identity.h"
+#include "node/log_writer.h"
+#include "node/membership.h"
+#include "node/port.h"
+#include "node/snapshots.h"
+#include "node/state.h"
+
+namespace witan::node {
+namespace {
+
+std::string log_directory(const Options& options) { return options.data_dir + "/log"; }
+std::string snapshot_directory(const Options& options) { return options.data_dir + "/snapshots"; }
+
+Result<std::unique_ptr<env::DirectoryLock>> lock_directory(const Options& options, env::Disk& disk) {
+  if (auto made = disk.make_directory(options.data_dir); !made) return std::unexpected(made.error());
+  return disk.lock(options.data_dir + "/lock");
+}
+
+wal::LogOptions log_options(const Options& options, const World& world) {
+  wal::LogOptions log;
+  log.segment_bytes = options.log_segment_bytes;
+  log.seed = Rng(world.seed).fork("log").next();
+  return log;
+}
+
+// A founder's log begins with the membership, the same entry on every member: it is the only record there is (core M2).
+Result<> found_log(const Options& options, const World& world, const Identity& identity) {
+  auto opened = wal::Log::open(world.disk, log_directory(options), log_options(options, world),
+                               Logger(world.log, "log"));
+  if (!opened) return std::unexpected(opened.error());
+  if (identity.initial_configuration.empty()) return {};
+  const raft::Entry membership{.term = raft::Term(1),
+                               .index = raft::Index(1),
+                               .kind = raft::EntryKind::Membership,
+                               .data = Blob(identity.initial_configuration)};
+  return opened->log->append(wal::Batch{.hard_state = raft::HardState{raft::Term(1), raft::kNobody, raft::Index(1)},
+                                        .restart_after = {},
+                                        .cut_from = {},
+                                        .entries = std::span(&membership, 1)});
+}
+
+// What an interrupted start left behind. Nobody was promised anything: the identity is written last.
+Result<> clear_leftovers(const Options& options, env::Disk& disk) {
+  for (const std::string& directory : {log_directory(options), snapshot_directory(options)}) {
+    const auto names = disk.list(directory);
+    if (!names && names.error().code == Code::NotFound) continue;
+    if (!names) return std::unexpected(names.error());
+    for (const std::string& name : *names) {
+      if (auto removed = disk.remove(directory + "/" + name); !removed) return removed;
+    }
+  }
+  return {};
+}
+
+Result<> settle(const Options& options, const World& world, const Identity& identity) {
+  if (auto cleared = clear_leftovers(options, world.disk); !cleared) return cleared;
+  if (auto founded = found_log(options, world, identity); !founded) return founded;
+  return write_identity(world.disk, options.data_dir, identity);
+}
+
+}  // namespace
+
+void Node::prepare(const Options& options, const World& world, Function<void(Result<>)> done) {
+  const auto reply = [&world, &done](Result<> result) {
+    world.loop.post([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
+  };
+  auto lock = lock_directory(options, world.disk);
+  if (!lock) return reply(std::unexpected(lock.error()));
+  const auto present = read_identity(world.disk, options.data_dir);
+  if (!present) return reply(std::unexpected(present.error()));
+  if (*present) return reply({});
+  Rng rng = Rng(world.seed).fork("uuid");
+  const std::string uuid = make_uuid(rng);
+  if (!options.join_existing) {
+    const auto identity = found_cluster(options, uuid);
+    return reply(identity ? settle(options, world, *identity) : Result<>(std::unexpected(identity.error())));
+  }
+  join_cluster(options, world, uuid,
+               [options, world, lock = std::move(*lock), done = std::move(done)](Result<Identity> identity) mutable {
+                 Result<> result = identity ? settle(options, world, *identity)
+                                            : Result<>(std::unexpected(identity.error()));
+                 lock.reset();
+                 done(std::move(result));
+               });
+}
+
+// ---- Putting the parts together -------------------------------------------------------------------------------------------
+
+struct Node::Core {
+  Options options;
+  World world;
+  Logger logger;
+  std::unique_ptr<env::DirectoryLock> lock;
+  Identity identity;
+  std::unique_ptr<LogWriter> log;
+  std::unique_ptr<Snapshots> snapshots;
+  std::unique_ptr<State> state;
+  std::unique_ptr<Consensus> consensus;
+  std::unique_ptr<peer::Peers> peers;
+
+  Core(Options o, World w) : options(std::move(o)), world(w), logger(w.log, "node") {}
+  Result<> recover();
+  Result<raft::Initial> open_log(const raft::SnapshotMeta& snapshot);
+  void assemble(raft::Initial initial, std::unique_ptr<store::Store> store, raft::SnapshotMeta applied);
+  StateOptions state_options() const;
+  MemberRecord own_record() const;
+};
+
+Result<std::unique_ptr<Node>> Node::open(Options options, World world) {
+  auto core = std::make_unique<Core>(std::move(options), world);
+  auto lock = lock_directory(core->options, world.disk);
+  if (!lock) return std::unexpected(lock.error());
+  core->lock = std::move(*lock);
+  auto identity = read_identity(world.disk, core->options.data_dir);
+  if (!identity) return std::unexpected(identity.error());
+  CHECK(identity->has_value(), "open() before prepare()");
+  core->identity = std::move(**identity);
+  if (auto recovered = core->recover(); !recovered) return std::unexpected(recovered.error());
+  return std::unique_ptr<Node>(new Node(std::move(core)));
+}
+
+Result<> Node::Core::recover() {
+  auto files = wal::SnapshotFiles::open(world.disk, snapshot_directory(options), logger.named("snapshot"));
+  if (!files) return std::unexpected(files.error());
+  raft::SnapshotMeta meta;
+  auto store = std::make_unique<store::Store>();
+  if (auto newest = load_newest(**files); !newest) {
+    return std::unexpected(newest.error());
+  } else if (newest->has_value()) {
+    meta = std::move((*newest)->meta);
+    store = std::move((*newest)->store);
+  }
+  snapshots = std::make_unique<Snapshots>(std::move(*files), world.loop, world.file_lane, logger.named("snapshot"));
+  auto initial = open_log(meta);
+  if (!initial) return std::unexpected(initial.error());
+  assemble(std::move(*initial), std::move(store), std::move(meta));
+  return {};
+}
+
+Result<raft::Initial> Node::Core::open_log(const raft::SnapshotMeta& snapshot) {
+  wal::LogOptions log_opts = log_options(options, world);
+  log_opts.snapshot_index = snapshot.index;
+  log_opts.may_create = false;  // prepare() made it: a member that lost its log has lost its vote (core M1)
+  auto opened = wal::Log::open(world.disk, log_directory(options), log_opts, logger.named("log"));
+  if (!opened) return std::unexpected(opened.error());
+  std::vector<raft::Entry> entries = std::move(opened->entries);
+  raft::HardState hard_state = opened->hard_state;
+  if (snapshot.index > raft::Index(0)) {
+    // A snapshot that came from the leader may be newer than the log, which then is to be forgotten (core D3).
+    const bool agrees = !entries.empty() && entries.front().index == snapshot.index &&
+                        entries.front().term == snapshot.term;
+    const bool begins_after = !entries.empty() && entries.front().index == snapshot.index + 1;
+    const bool ends_at = entries.empty() && opened->log->last_index() == snapshot.index;
+    if (agrees) {
+      entries.erase(entries.begin());
+    } else if (!begins_after && !ends_at) {
+      entries.clear();
+      hard_state.commit = std::max(hard_state.commit, snapshot.index);
+      hard_state.term = std::max(hard_state.term, snapshot.term);
+      auto restarted = opened->log->append(wal::Batch{
+          .hard_state = hard_state, .restart_after = snapshot.index, .cut_from = {}, .entries = {}});
+      if (!restarted) return std::unexpected(restarted.error());
+    }
+  }
+  logger.info("recovered term {}, {} entries after {}", hard_state.term, entries.size(), snapshot.index);
+  log = std::make_unique<LogWriter>(std::move(opened->log), world.loop, world.log_lane);
+  return raft::Initial{.hard_state = hard_state, .snapshot = snapshot, .entries = std::move(entries),
+                       .applied = snapshot.index};
+}
+
+StateOptions Node::Core::state_options() const {
+  StateOptions out;
+  out.self = identity.member;
+  out.incarnation = Rng(world.seed).fork("incarnation").next();
+  out.request_timeout = seconds(5) + 2 * options.election;
+  out.election = options.election;
+  out.auto_compaction = options.auto_compaction;
+  out.snapshot_entries = options.snapshot_entries;
+  out.snapshot_bytes = options.snapshot_bytes;
+  out.keep_entries = options.keep_entries;
+  out.settings.history_bytes = options.history_bytes;
+  out.settings.memory_quota_bytes = options.memory_quota > 0 ? options.memory_quota : -1;
+  // etcd's minimum: one and a half election timeouts, in whole seconds.
+  const auto election_ms = std::chrono::duration_cast<milliseconds>(options.election).count();
+  out.settings.min_lease_ttl_ms = (election_ms * 3 / 2 + 999) / 1000 * 1000;
+  return out;
+}
+
+void Node::Core::assemble(raft::Initial initial, std::unique_ptr<store::Store> store, raft::SnapshotMeta applied) {
+  state = std::make_unique<State>(state_options(), std::move(store), std::move(applied), world.loop, *snapshots, logger);
+  ConsensusOptions consensus_options;
+  consensus_options.raft.id = identity.member;
+  consensus_options.raft.heartbeat = options.heartbeat;
+  consensus_options.raft.election = options.election;
+  consensus_options.token = identity.token;
+  consensus_options.cluster_id = identity.cluster_id;
+  Rng rng(world.seed);
+  consensus = std::make_unique<Consensus>(std::move(consensus_options), std::move(initial), world.loop, *log, *snapshots,
+                                          *state, rng.fork("raft"), logger);
+  peer::Options peer_options;
+  peer_options.self.cluster_id = identity.cluster_id;
+  peer_options.self.member = identity.member;
+  peer_options.self.directory_uuid = identity.directory_uuid;
+  peers = std::make_unique<peer::Peers>(std::move(peer_options), world.loop, world.network, rng.fork("peer"), *consensus,
+                                        logger.named("peer"));
+  consensus->connect(*peers);
+  state->connect(*consensus);
+  snapshots->connect(*consensus, *peers);
+}
+
+MemberRecord Node::Core::own_record() const {
+  return MemberRecord{.number = 0, .directory_uuid = identity.directory_uuid, .name = options.name,
+                      .peer_urls = {options.peer_url}, .client_urls = options.client_urls};
+}
+
+Node::Node(std::unique_ptr<Core> core) : core_(std::move(core)) {}
+Node::~Node() = default;
+
+std::unique_ptr<Client> Node::make_client(env::Loop& loop) {
+  auto port = std::make_unique<Port>(loop, core_->world.loop, *core_->state, core_->identity.cluster_id,
+                                     core_->identity.member.value, core_->options.max_request_bytes);
+  core_->state->add_port(*port);
+  return port;
+}
+
+Result<> Node::start() {
+  if (auto listening = core_->peers->listen(core_->options.peer_listen); !listening) return listening;
+  core_->consensus->start();
+  core_->consensus->publish(core_->own_record());
+  return {};
+}
+
+void Node::on_ready(Task ready) { core_->state->on_ready(std::move(ready)); }
+void Node::on_fatal(Function<void(Error)> fatal) { core_->state->on_fatal(std::move(fatal)); }
+
+void Node::stop(Task done) {
+  core_->consensus->retire(core_->options.election * 2, [this, done = std::move(done)]() mutable {
+    core_->state->stop();
+    core_->snapshots->stop();
+    core_->log->drain(std::move(done));
+  });
+}
+
+uint64_t Node::cluster_id() const { return core_->identity.cluster_id; }
+MemberId Node::member_id() const { return core_->identity.member.value; }
+
+}  // namespace witan::node
