@@ -124,7 +124,8 @@ def command(options, extra):
     house.build("release", "witan")
     folder = Path(options.data_dir).resolve() if options.data_dir else Path(tempfile.mkdtemp(prefix="witan-cluster-"))
     members = [Member(number, folder) for number in range(1, options.members + 1)]
-    signal.signal(signal.SIGTERM, raise_interrupt)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, raise_interrupt)
     try:
         refuse_busy_ports(members)
         for member in members:
