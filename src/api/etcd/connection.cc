@@ -12,7 +12,11 @@ constexpr size_t kSocketHigh = size_t{1} << 20;
 constexpr Duration kCloseWithin = seconds(10);
 
 wire::GrpcServerOptions session_options(const Options& options) {
-  return {.max_message = options.max_request_bytes + kMessageOverhead, .max_streams = options.max_streams};
+  // A watch that stopped at its buffer must hear when the buffer has been read.
+  const size_t low_water = std::min(size_t{64} << 10, options.watch_buffer_bytes / 2);
+  return {.max_message = options.max_request_bytes + kMessageOverhead,
+          .max_streams = options.max_streams,
+          .low_water = low_water};
 }
 
 bool is_utf8(std::string_view text) {
@@ -208,6 +212,12 @@ void Connection::touched() {
 
 void Connection::send(wire::StreamId stream, Chain&& message) {
   session_.send_message(stream, std::move(message));
+  touched();
+}
+
+// What waited comes with the next flush.
+void Connection::pause_reading(wire::StreamId stream, bool paused) {
+  session_.pause_reading(stream, paused);
   touched();
 }
 

@@ -39,7 +39,7 @@ class Connection final : private env::ConnectionHandler, private wire::GrpcHandl
   void reply(wire::StreamId stream, Chain&& message);
   void reply(wire::StreamId stream, std::string_view message);
   size_t pending(wire::StreamId stream) const { return session_.pending_bytes(stream); }
-  void pause_reading(wire::StreamId stream, bool paused) { session_.pause_reading(stream, paused); }
+  void pause_reading(wire::StreamId stream, bool paused);
   StreamHandler* handler(wire::StreamId stream);
 
   // Takes what the session wants to say to the socket.

@@ -90,12 +90,13 @@ void WatchStream::create(const etcdserverpb::WatchCreateRequest& request) {
   start(watcher, store::Revision(request.start_revision()));
 }
 
-// Below or at the present: history first. Otherwise live at once; a start in the future just waits.
+// Below or at the present: history first. Otherwise live at once; a start in the future just waits. Before the member has
+// told this loop where it stands (present 0) nothing is known to lie in the future.
 void WatchStream::start(Watcher& watcher, store::Revision start_revision) {
   const store::Revision present = service_.watches().revision();
   watcher.start = start_revision;
   if (start_revision.value == 0) return go_live(watcher, present + 1);
-  if (start_revision > present) return go_live(watcher, start_revision);
+  if (present.value != 0 && start_revision > present) return go_live(watcher, start_revision);
   fall_behind(watcher, start_revision);
   catch_up();
 }
