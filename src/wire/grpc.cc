@@ -35,7 +35,8 @@ std::optional<Duration> parse_grpc_timeout(std::string_view text) {
   switch (text.back()) {
     case 'H':
       // 99,999,999 hours are more than 64 bits of nanoseconds hold.
-      return std::chrono::hours(std::min<int64_t>(number, std::chrono::duration_cast<std::chrono::hours>(Duration::max()).count()));
+      return std::chrono::hours(
+          std::min<int64_t>(number, std::chrono::duration_cast<std::chrono::hours>(Duration::max()).count()));
     case 'M': return std::chrono::minutes(number);
     case 'S': return std::chrono::seconds(number);
     case 'm': return std::chrono::milliseconds(number);

@@ -74,8 +74,8 @@ class GrpcClientConnection::Session {
 
   StreamId start(std::string_view path, const Headers& extra) {
     std::vector<std::pair<std::string_view, std::string_view>> all = {
-        {":method", "POST"}, {":scheme", "http"}, {":path", path}, {":authority", "localhost"},
-        {"te", "trailers"},  {"content-type", "application/grpc"}};
+        {":method", "POST"},         {":scheme", "http"}, {":path", path},
+        {":authority", "localhost"}, {"te", "trailers"},  {"content-type", "application/grpc"}};
     for (const auto& [name, value] : extra) {
       auto it = std::find_if(all.begin(), all.end(), [&](const auto& own) { return own.first == name; });
       if (it == all.end()) {

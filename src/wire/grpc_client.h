@@ -17,7 +17,7 @@ namespace witan::wire {
 // What has come back for one call.
 struct GrpcAnswer {
   std::vector<std::string> messages;
-  std::string body;  // of an answer that is not gRPC
+  std::string body;                             // of an answer that is not gRPC
   std::map<std::string, std::string> headers;   // initial ones, with pseudo-headers
   std::map<std::string, std::string> trailers;  // those of a Trailers-Only answer are in headers
   bool closed = false;

@@ -36,10 +36,10 @@ struct PlainAnswer {
   std::string body = "this port speaks gRPC\n";
 };
 
-// Told what the client does. Called inside on_bytes, on_timer, take_output and on_disconnect, never inside the per-stream
-// calls; it may call those, but must not destroy the connection nor call back into the four.
-// For a stream: on_call first; then any on_message; then at most one on_half_close; on_cancel at most once and last.
-// A stream ends by finish() or by on_cancel, whichever is first; nothing is called for it afterwards.
+// Told what the client does. Called inside on_bytes, on_timer, take_output and on_disconnect, never inside the
+// per-stream calls; it may call those, but must not destroy the connection nor call back into the four. For a stream:
+// on_call first; then any on_message; then at most one on_half_close; on_cancel at most once and last. A stream ends by
+// finish() or by on_cancel, whichever is first; nothing is called for it afterwards.
 class GrpcHandler {
  public:
   virtual ~GrpcHandler() = default;
@@ -61,26 +61,26 @@ class GrpcHandler {
 };
 
 struct GrpcServerOptions {
-  size_t max_message = size_t{2} << 20;      // a larger message fails its call with ResourceExhausted
-  uint32_t max_streams = 10'000;             // announced; more at once are refused
-  uint32_t stream_window = 1u << 20;         // bytes a client may send ahead on one stream
-  uint32_t connection_window = 8u << 20;     // and on all together
-  size_t max_header_list = size_t{64} << 10; // names + values + 32 each; more fails the stream
+  size_t max_message = size_t{2} << 20;       // a larger message fails its call with ResourceExhausted
+  uint32_t max_streams = 10'000;              // announced; more at once are refused
+  uint32_t stream_window = 1u << 20;          // bytes a client may send ahead on one stream
+  uint32_t connection_window = 8u << 20;      // and on all together
+  size_t max_header_list = size_t{64} << 10;  // names + values + 32 each; more fails the stream
   size_t max_unfinished = size_t{64} << 20;  // bytes of messages not complete or not read, all streams; the stream that
                                              // would exceed it fails with ResourceExhausted
   size_t max_queued = size_t{16} << 20;      // queued output above which the client's messages wait until half is out
   size_t low_water = size_t{64} << 10;       // see on_writable
-  Duration handshake_timeout = seconds(120); // from the first byte to HTTP/2's preface and SETTINGS
+  Duration handshake_timeout = seconds(120);        // from the first byte to HTTP/2's preface and SETTINGS
   Duration ping_after_idle = seconds(2 * 60 * 60);  // the server asks a silent client whether it lives
   Duration ping_timeout = seconds(20);              // and closes when nothing comes back
   Duration min_client_ping = seconds(5);            // a client that pings more often is closed with too_many_pings;
                                                     // so is one that pings without streams more than every two hours
-  uint32_t reset_burst = 1000;  // streams a client may open and reset at once (CVE-2023-44487) ...
-  uint32_t reset_rate = 200;    // ... and per second in the long run
+  uint32_t reset_burst = 1000;                      // streams a client may open and reset at once (CVE-2023-44487) ...
+  uint32_t reset_rate = 200;                        // ... and per second in the long run
 };
 
-// Use: on_bytes for every read; then, and after any call to a stream, take_output and write it; close when wants_close().
-// Rearm a timer at next_deadline() after any call. Everything on one thread.
+// Use: on_bytes for every read; then, and after any call to a stream, take_output and write it; close when
+// wants_close(). Rearm a timer at next_deadline() after any call. Everything on one thread.
 class GrpcServerConnection {
  public:
   // `handler` must outlive the connection.
@@ -91,7 +91,8 @@ class GrpcServerConnection {
   GrpcServerConnection& operator=(const GrpcServerConnection&) = delete;
 
   // ---- the socket's side
-  // Bytes from the client, cut anywhere. Protocol errors become output (GOAWAY) and wants_close(). Ignored once closing.
+  // Bytes from the client, cut anywhere. Protocol errors become output (GOAWAY) and wants_close(). Ignored once
+  // closing.
   void on_bytes(Instant now, std::string_view bytes);
   // Deadlines of calls, keep-alive, handshake. Early and late calls are harmless.
   void on_timer(Instant now);

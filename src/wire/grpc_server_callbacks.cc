@@ -11,7 +11,7 @@
 namespace witan::wire {
 namespace {
 
-constexpr std::array<std::string_view, 17> kStatusText = {"0", "1", "2",  "3",  "4",  "5",  "6",  "7", "8",
+constexpr std::array<std::string_view, 17> kStatusText = {"0", "1",  "2",  "3",  "4",  "5",  "6",  "7", "8",
                                                           "9", "10", "11", "12", "13", "14", "15", "16"};
 
 // Static text in a header: nghttp2 copies neither name nor value.
@@ -59,7 +59,6 @@ void RequestHead::add(std::string_view name, std::string_view value) {
 
 // Entered from C: nothing here throws, and a Session is its user data.
 struct GrpcServerConnection::Callbacks {
-
   static int begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) static_cast<Session*>(user)->head_.clear();
     return 0;

@@ -65,6 +65,24 @@ TEST(GrpcFlow, WritableIsToldOnceWhenTheQueueHasDrained) {
   EXPECT_EQ(std::count(j.handler.log.begin(), j.handler.log.end(), "1 writable"), 1) << "never above the mark again";
 }
 
+TEST(GrpcFlow, WritableIsNotToldWhenWhatWasResumedHasFilledTheQueueAgain) {
+  GrpcServerOptions options;
+  options.low_water = 500;
+  Joined j(options);
+  const StreamId id = j.client.start("/s/A");
+  j.run();
+  j.server.pause_reading(id, true);
+  j.client.send(id, "held");
+  j.run();
+  j.handler.when_message = [&](StreamId s, std::string_view) { j.server.send_message(s, std::string(3000, 'x')); };
+  j.handler.when_writable = [&](StreamId s, std::string_view) { EXPECT_EQ(j.server.pending_bytes(s), 0u); };
+  j.server.send_message(id, std::string(3000, 'x'));
+  j.server.pause_reading(id, false);
+  j.run();
+  EXPECT_EQ(j.handler.log, (std::vector<std::string>{"1 call /s/A", "1 message held", "1 writable"}));
+  EXPECT_EQ(j.client.answer(id).messages.size(), 2u);
+}
+
 TEST(GrpcFlow, AHandlerThatFillsUpOnWritableStreamsWithBoundedMemory) {
   GrpcServerOptions options;
   options.low_water = 64 << 10;

@@ -35,13 +35,8 @@ Instant deadline_after(Instant now, Duration timeout) {
 }  // namespace
 
 GrpcServerConnection::Session::Session(const GrpcServerOptions& options, GrpcHandler& handler, Instant now)
-    : options_(options),
-      handler_(handler),
-      now_(now),
-      resets_(options.reset_burst, options.reset_rate, now),
-      pings_(options.min_client_ping),
-      handshake_deadline_(now + options.handshake_timeout),
-      last_read_(now) {}
+    : options_(options), handler_(handler), now_(now), resets_(options.reset_burst, options.reset_rate, now),
+      pings_(options.min_client_ping), handshake_deadline_(now + options.handshake_timeout), last_read_(now) {}
 
 GrpcServerConnection::Session::~Session() {
   nghttp2_session_del(http2_);
@@ -93,9 +88,10 @@ void GrpcServerConnection::Session::feed_http1(std::string_view bytes) {
   const bool whole = handshake_.find("\r\n\r\n") != std::string::npos;
   if (!whole && handshake_.size() <= kMaxHttp1Head) return;
   constexpr std::string_view kBody = "this port speaks gRPC over HTTP/2\n";
-  output_.append(fmt::format("HTTP/1.1 {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n"
-                             "Connection: close\r\n\r\n{}",
-                             whole ? "404 Not Found" : "431 Request Header Fields Too Large", kBody.size(), kBody));
+  output_.append(
+      fmt::format("HTTP/1.1 {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n"
+                  "Connection: close\r\n\r\n{}",
+                  whole ? "404 Not Found" : "431 Request Header Fields Too Large", kBody.size(), kBody));
   die("HTTP/1 request");
 }
 
@@ -195,9 +191,9 @@ void GrpcServerConnection::Session::deliver(ServerStream& s, std::string_view by
   switch (verdict) {
     case GrpcDeframer::Verdict::Ok: break;
     case GrpcDeframer::Verdict::TooLarge:
-      return fail(s, GrpcStatus::ResourceExhausted,
-                  fmt::format("grpc: received message larger than max ({} vs. {})", s.input.declared(),
-                              options_.max_message));
+      return fail(
+          s, GrpcStatus::ResourceExhausted,
+          fmt::format("grpc: received message larger than max ({} vs. {})", s.input.declared(), options_.max_message));
     case GrpcDeframer::Verdict::Compressed:
       return fail(s, GrpcStatus::Internal, "grpc: compressed flag set with identity or empty encoding");
     case GrpcDeframer::Verdict::BadFlag:
@@ -273,7 +269,7 @@ void GrpcServerConnection::Session::release(ServerStream& s) {
   s.previous = s.next = nullptr;
   s.uncredited = 0;
   s.paused = s.held = s.client_done = s.told_client_done = false;
-  s.headers_sent = s.over = s.finishing = s.plain = s.starved = s.above_low_water = false;
+  s.headers_sent = s.over = s.finishing = s.plain = s.starved = s.above_low_water = s.writable_due = false;
   pool_.push_back(std::move(owned));
 }
 
@@ -402,8 +398,11 @@ bool GrpcServerConnection::Session::run_callbacks_due() {
     if (s->client_done) on_end(*s);
   }
   for (const StreamId id : std::exchange(writable_, {})) {
-    const ServerStream* s = find(id);
-    if (s != nullptr && !s->over) handler_.on_writable(id);
+    ServerStream* s = find(id);
+    if (s == nullptr) continue;
+    s->writable_due = false;
+    // What was just resumed may have filled the queue again: then the next time it drains is told.
+    if (!s->over && !s->above_low_water) handler_.on_writable(id);
   }
   return true;
 }
@@ -428,7 +427,7 @@ void GrpcServerConnection::Session::before_output(ServerStream& s, size_t bytes)
   queued_ -= bytes;
   if (s.above_low_water && s.output.size() <= options_.low_water) {
     s.above_low_water = false;
-    if (!s.over) writable_.push_back(s.id);
+    if (!s.over && !std::exchange(s.writable_due, true)) writable_.push_back(s.id);
   }
 }
 
@@ -442,8 +441,8 @@ void GrpcServerConnection::Session::on_sent(StreamId id, bool end_stream) {
 
 bool GrpcServerConnection::Session::wants_write() const {
   if (!output_.empty()) return true;
-  return phase_ == Phase::Http2 && !last_frame_out_ && (!resumed_.empty() || !writable_.empty() || may_stop_holding() ||
-                                    nghttp2_session_want_write(http2_) != 0);
+  return phase_ == Phase::Http2 && !last_frame_out_ &&
+         (!resumed_.empty() || !writable_.empty() || may_stop_holding() || nghttp2_session_want_write(http2_) != 0);
 }
 
 bool GrpcServerConnection::Session::wants_read() const {

@@ -31,9 +31,9 @@ struct RequestHead {
   std::string encoding;
   std::string timeout;
   bool has_timeout = false;
-  std::string metadata;                             // names and values, end to end
-  std::vector<std::pair<size_t, size_t>> extents;   // length of name and of value, in order
-  size_t list_size = 0;                             // as SETTINGS_MAX_HEADER_LIST_SIZE counts (RFC 9113 6.5.2)
+  std::string metadata;                            // names and values, end to end
+  std::vector<std::pair<size_t, size_t>> extents;  // length of name and of value, in order
+  size_t list_size = 0;                            // as SETTINGS_MAX_HEADER_LIST_SIZE counts (RFC 9113 6.5.2)
 
   void clear();
   void add(std::string_view name, std::string_view value);
@@ -46,21 +46,22 @@ struct ServerStream {
   ServerStream* next = nullptr;
 
   GrpcDeframer input;
-  size_t uncredited = 0;        // bytes received while paused: their window is not given back yet
-  bool paused = false;          // the handler does not want messages
-  bool held = false;            // the connection holds them back; the id is in held_
-  bool client_done = false;     // END_STREAM came
+  size_t uncredited = 0;     // bytes received while paused: their window is not given back yet
+  bool paused = false;       // the handler does not want messages
+  bool held = false;         // the connection holds them back; the id is in held_
+  bool client_done = false;  // END_STREAM came
   bool told_client_done = false;
 
-  Chain output;                 // frames not yet given to nghttp2
-  std::string status_message;   // percent-encoded
+  Chain output;                // frames not yet given to nghttp2
+  std::string status_message;  // percent-encoded
   GrpcStatus status = GrpcStatus::Ok;
-  bool headers_sent = false;    // given to nghttp2
-  bool over = false;            // the handler has no more to do with it: finish() or on_cancel was called
-  bool finishing = false;       // trailers follow the output
-  bool plain = false;           // an answer without gRPC's trailers
-  bool starved = false;         // nghttp2 waits for resume
+  bool headers_sent = false;  // given to nghttp2
+  bool over = false;          // the handler has no more to do with it: finish() or on_cancel was called
+  bool finishing = false;     // trailers follow the output
+  bool plain = false;         // an answer without gRPC's trailers
+  bool starved = false;       // nghttp2 waits for resume
   bool above_low_water = false;
+  bool writable_due = false;  // the id is in writable_
   Instant deadline = Instant::never();
 };
 
@@ -166,8 +167,8 @@ class GrpcServerConnection::Session {
   TokenBucket resets_;
   PingJudge pings_;
   bool settings_seen_ = false;
-  bool terminated_ = false;                  // terminate() was called
-  bool last_frame_out_ = false;              // and its GOAWAY is in the output
+  bool terminated_ = false;      // terminate() was called
+  bool last_frame_out_ = false;  // and its GOAWAY is in the output
   Instant handshake_deadline_;
   Instant last_read_;
   Instant ping_deadline_ = Instant::never();   // an answer to our ping is due

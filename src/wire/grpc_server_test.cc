@@ -51,7 +51,6 @@ TEST(GrpcServer, ALaterCallCostsTheClientFewBytes) {
   EXPECT_EQ(j.from_server.size() - before, 3 * 9u + 2 + 6 + 1);
 }
 
-
 // A conversation of every kind of call, recorded once as the client's bytes.
 std::string conversation() {
   Joined j;

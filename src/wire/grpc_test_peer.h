@@ -81,7 +81,9 @@ struct Joined {
   }
   // Answers every message with "re: " and itself, and the end of the client's with Ok.
   void echo() {
-    handler.when_message = [this](StreamId id, std::string_view m) { server.send_message(id, "re: " + std::string(m)); };
+    handler.when_message = [this](StreamId id, std::string_view m) {
+      server.send_message(id, "re: " + std::string(m));
+    };
     handler.when_half_closed = [this](StreamId id, std::string_view) { server.finish(id, GrpcStatus::Ok); };
   }
 

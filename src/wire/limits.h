@@ -25,8 +25,9 @@ class TokenBucket {
 };
 
 // Which of a client's pings are too many, as gRPC's keep-alive enforcement has it (gRFC A8 and A18): more than two
-// strikes, where a strike is a ping sooner than `minimum` after the last one (two hours when no stream is open). Whatever
-// the server sends for a call forgives them, because a client may ping while it receives (it measures bandwidth).
+// strikes, where a strike is a ping sooner than `minimum` after the last one (two hours when no stream is open).
+// Whatever the server sends for a call forgives them, because a client may ping while it receives (it measures
+// bandwidth).
 class PingJudge {
  public:
   explicit PingJudge(Duration minimum) : minimum_(minimum) {}
