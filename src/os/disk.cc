@@ -132,7 +132,7 @@ class PosixFile final : public env::File {
   }
 
   Result<uint64_t> size() override {
-    struct stat status {};
+    struct stat status{};
     if (::fstat(descriptor_.get(), &status) != 0) return failed("examine", path_, errno);
     return static_cast<uint64_t>(status.st_size);
   }
@@ -192,13 +192,13 @@ Result<> Disk::make_directory(const std::string& path) {
     const std::string part = path.substr(0, slash);
     if (::mkdir(part.c_str(), 0700) != 0 && errno != EEXIST) {
       const int error = errno;
-      struct stat status {};
+      struct stat status{};
       // A parent that may not be written but is there (EROFS, EACCES) is fine.
       if (::stat(part.c_str(), &status) != 0) return failed("create directory", part, error);
     }
     if (slash == std::string::npos) break;
   }
-  struct stat status {};
+  struct stat status{};
   if (::stat(path.c_str(), &status) != 0) return failed("create directory", path, errno);
   if (!S_ISDIR(status.st_mode)) return failed("create directory", path, ENOTDIR);
   return {};
@@ -245,8 +245,10 @@ Result<std::unique_ptr<env::DirectoryLock>> Disk::lock(const std::string& path) 
   if (uninterrupted([&] { return ::flock(descriptor.get(), LOCK_EX | LOCK_NB); }) != 0) {
     const int error = errno;
     if (error != EWOULDBLOCK) return failed("lock", file, error);
-    return fail(Code::Exists, fmt::format("the directory {} is in use by another witan process{}: stop that one, or give "
-                                          "this one its own --data-dir", path, holder(descriptor.get())));
+    return fail(Code::Exists,
+                fmt::format("the directory {} is in use by another witan process{}: stop that one, or give "
+                            "this one its own --data-dir",
+                            path, holder(descriptor.get())));
   }
   // Only a courtesy to whoever is refused: its failure does not matter.
   const std::string pid = fmt::format("{}\n", ::getpid());

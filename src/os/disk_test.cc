@@ -73,7 +73,7 @@ TEST_F(DiskTest, AllocatedSpaceReadsAsZerosAndKeepsWhatWasWritten) {
   EXPECT_EQ(*(*file)->size(), 10000u);
   ASSERT_TRUE((*file)->truncate(2));
   EXPECT_EQ(read(**file, 0, 100), "he");
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::stat(at("f").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
 }

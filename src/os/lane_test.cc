@@ -19,8 +19,8 @@ TEST(Lane, RunsWorkInOrderOffTheLoopAndReportsOnIt) {
   thread.loop().post([&] { loop_id.set_value(std::this_thread::get_id()); });
   const std::thread::id on_loop = loop_id.get_future().get();
 
-  std::vector<int> worked;          // lane only
-  std::vector<int> reported;        // loop only
+  std::vector<int> worked;    // lane only
+  std::vector<int> reported;  // loop only
   std::atomic<bool> wrong_thread = false;
   std::promise<void> all;
   thread.loop().post([&] {

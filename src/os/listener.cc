@@ -9,9 +9,9 @@
 #include <cstring>
 #include <utility>
 
+#include <fmt/format.h>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
-#include <fmt/format.h>
 
 #include "os/loop_impl.h"
 #include "os/stream.h"
@@ -80,15 +80,14 @@ void hand_over(const AcceptingRef& state, Descriptor descriptor, const tcp& prot
   state->targets[chosen].loop->post(std::move(task));
 }
 
-bool out_of_resources(int error) {
-  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
+bool out_of_resources(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
 
 // Waits without accepting: connections queue in the kernel until descriptors are free again.
 void back_off(const AcceptingRef& state, int error) {
   state->back_off = std::min(kLongestBackOff, std::max(kFirstBackOff, 2 * state->back_off));
-  state->options.log.warn("cannot accept connections: {}; trying again in {} ms (raise the limit of open files, ulimit -n)",
-                          std::strerror(error), state->back_off / milliseconds(1));
+  state->options.log.warn(
+      "cannot accept connections: {}; trying again in {} ms (raise the limit of open files, ulimit -n)",
+      std::strerror(error), state->back_off / milliseconds(1));
   state->home.call_at(state->home.now() + state->back_off, [state] {
     if (!state->stopped.load()) accept_more(state);
   });
@@ -163,7 +162,8 @@ Result<tcp::endpoint> endpoint_of(const env::Address& address, asio::io_context&
       tcp::resolver(context).resolve(address.host, std::to_string(address.port), tcp::resolver::numeric_service, error);
   if (error || results.empty()) {
     return fail(Code::NotFound, fmt::format("cannot listen on {}: the host has no address ({}); use an address of this "
-                                            "machine", address.text(), error.message()));
+                                            "machine",
+                                            address.text(), error.message()));
   }
   for (const auto& result : results) {
     if (result.endpoint().address().is_v4()) return result.endpoint();
@@ -173,7 +173,8 @@ Result<tcp::endpoint> endpoint_of(const env::Address& address, asio::io_context&
 
 }  // namespace
 
-Result<std::unique_ptr<env::Listener>> make_listener(const env::Address& address, std::vector<env::AcceptTarget> targets,
+Result<std::unique_ptr<env::Listener>> make_listener(const env::Address& address,
+                                                     std::vector<env::AcceptTarget> targets,
                                                      const NetworkOptions& options) {
   auto state = std::make_shared<Accepting>(std::move(targets), options);
   const auto endpoint = endpoint_of(address, state->home.impl().context);

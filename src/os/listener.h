@@ -10,7 +10,8 @@
 namespace witan::os {
 
 // Requires: at least one target, all of them os::Loop. `options` must outlive the listener and its connections.
-Result<std::unique_ptr<env::Listener>> make_listener(const env::Address& address, std::vector<env::AcceptTarget> targets,
+Result<std::unique_ptr<env::Listener>> make_listener(const env::Address& address,
+                                                     std::vector<env::AcceptTarget> targets,
                                                      const NetworkOptions& options);
 
 }  // namespace witan::os

@@ -98,10 +98,9 @@ class SpdlogSink final : public LogSink {
   bool enabled(LogLevel level) const override { return level >= level_; }
 
   void write(LogLevel level, std::string_view room, std::string_view message) override {
-    const std::string payload =
-        format_ == LogFormat::Json
-            ? fmt::format(R"("room":{},"message":{})", json_string(room), json_string(message))
-            : fmt::format("{}: {}", room, one_line(message));
+    const std::string payload = format_ == LogFormat::Json
+                                    ? fmt::format(R"("room":{},"message":{})", json_string(room), json_string(message))
+                                    : fmt::format("{}: {}", room, one_line(message));
     logger_->log(level_of(level), spdlog::string_view_t(payload.data(), payload.size()));
   }
 

@@ -1,8 +1,8 @@
 // Where log lines go in a real process: standard error, through spdlog.
 #pragma once
 
-#include <cstdio>
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>

@@ -32,11 +32,11 @@ TEST(Log, TextHasTimeLevelAndRoomOnOneLine) {
 }
 
 TEST(Log, JsonFieldsAreEscaped) {
-  const std::string text = logged(LogFormat::Json, LogLevel::Debug, [](const Logger& log) {
-    log.warn("say \"a\\b\" {}", "%v\n");
-  });
+  const std::string text =
+      logged(LogFormat::Json, LogLevel::Debug, [](const Logger& log) { log.warn("say \"a\\b\" {}", "%v\n"); });
   EXPECT_THAT(text, testing::MatchesRegex(
-      R"(\{"time":"[^"]*Z","level":"warn","room":"wal","message":"say \\"a\\\\b\\" %v\\n"\})" "\n"));
+                        R"(\{"time":"[^"]*Z","level":"warn","room":"wal","message":"say \\"a\\\\b\\" %v\\n"\})"
+                        "\n"));
 }
 
 TEST(Log, LevelsBelowTheChosenOneAreSilent) {

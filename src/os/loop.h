@@ -25,7 +25,7 @@ class Loop final : public env::Loop {
   // From any thread. Everything posted before it still runs; run() returns after that.
   void stop();
 
-  Instant now() const override;   // from any thread
+  Instant now() const override;    // from any thread
   WallTime wall() const override;  // from any thread
   void post(Task task) override;
   // On the loop's thread, or by anyone while run() is not going on (checked), as cancel().

@@ -1,4 +1,5 @@
-// The inside of Loop that the other files of this room share. Includes Asio: never include it from a header of another room.
+// The inside of Loop that the other files of this room share. Includes Asio: never include it from a header of another
+// room.
 #pragma once
 
 #include <atomic>

@@ -104,8 +104,10 @@ TEST(Loop, ATimerThatSetsTimersForNowDoesNotStarveTheInbox) {
   Loop loop("test");
   bool posted = false;
   std::function<void()> again = [&] {
-    if (!posted) loop.call_at(Instant{}, [&] { again(); });
-    else loop.stop();
+    if (!posted)
+      loop.call_at(Instant{}, [&] { again(); });
+    else
+      loop.stop();
   };
   loop.call_at(Instant{}, [&] { again(); });
   loop.post([&] { posted = true; });

@@ -3,9 +3,9 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <fmt/format.h>
 
 #include "base/check.h"
 #include "os/listener.h"
@@ -54,8 +54,8 @@ void connect_to(const AttemptRef& attempt, const std::vector<tcp::endpoint>& end
     const Loop::Impl::Turn turn(attempt->loop.impl());
     if (!attempt->done) return;  // gave up meanwhile
     if (error) {
-      return attempt->finish(fail(Code::Unavailable, fmt::format("cannot connect to {}: {}", attempt->address.text(),
-                                                                 error.message())));
+      return attempt->finish(
+          fail(Code::Unavailable, fmt::format("cannot connect to {}: {}", attempt->address.text(), error.message())));
     }
     attempt->finish(std::make_unique<Stream>(attempt->loop, std::move(attempt->socket), attempt->options));
   });
@@ -66,8 +66,8 @@ void resolve(const AttemptRef& attempt) {
     const Loop::Impl::Turn turn(attempt->loop.impl());
     if (!attempt->done) return;
     if (error) {
-      return attempt->finish(fail(Code::NotFound, fmt::format("cannot find the host of {}: {}",
-                                                              attempt->address.text(), error.message())));
+      return attempt->finish(fail(
+          Code::NotFound, fmt::format("cannot find the host of {}: {}", attempt->address.text(), error.message())));
     }
     std::vector<tcp::endpoint> endpoints;
     for (const auto& result : results) endpoints.push_back(result.endpoint());

@@ -11,7 +11,8 @@ namespace witan::os {
 
 struct NetworkOptions {
   size_t low_water = size_t{64} << 10;  // bytes of unsent() at which on_drained() is called
-  // close_after_flush() gives up when the peer took nothing for this long, and waits this long for the peer's own close.
+  // close_after_flush() gives up when the peer took nothing for this long, and waits this long for the peer's own
+  // close.
   Duration linger = seconds(2);
   Logger log;
 };

@@ -304,7 +304,8 @@ TEST_F(NetworkTest, APausedConnectionPushesBackAndLosesNothing) {
   const size_t at_pause = paused.take();
   // Much more than that is on its way; a timer's length later nothing has been delivered.
   Mailbox<bool> later;
-  on(server_.loop(), [&] { server_.loop().call_at(server_.loop().now() + milliseconds(50), [&] { later.put(true); }); });
+  on(server_.loop(),
+     [&] { server_.loop().call_at(server_.loop().now() + milliseconds(50), [&] { later.put(true); }); });
   later.take();
   EXPECT_EQ(on(server_.loop(), [&] { return server.received.size(); }), at_pause);
   on(server_.loop(), [&] {
@@ -459,7 +460,8 @@ TEST_F(NetworkTest, APortInUseIsNamedWithWhatToDo) {
   const auto again = network_.listen(listener_->local(), accept_on({&server_.loop()}));
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().code, Code::Io);
-  EXPECT_THAT(again.error().message, testing::AllOf(HasSubstr(listener_->local().text()), HasSubstr("another program")));
+  EXPECT_THAT(again.error().message,
+              testing::AllOf(HasSubstr(listener_->local().text()), HasSubstr("another program")));
   const auto foreign = network_.listen({.host = "192.0.2.1", .port = 0}, accept_on({&server_.loop()}));
   ASSERT_FALSE(foreign);
   EXPECT_THAT(foreign.error().message, HasSubstr("192.0.2.1:0"));

@@ -69,7 +69,7 @@ class Stream final : public env::Connection, public TurnEnd {
   bool waiting_to_write_ = false;  // the kernel's buffer is full
   bool above_low_water_ = false;
 
-  bool closing_ = false;   // close_after_flush() was called
+  bool closing_ = false;      // close_after_flush() was called
   bool half_closed_ = false;  // everything was sent and the peer was told
   size_t linger_unsent_ = 0;  // at the last look
   env::TimerId linger_timer_ = 0;

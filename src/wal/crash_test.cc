@@ -1,4 +1,5 @@
-// Every state that a power failure may leave of a small log, at every point of its life (docs/formats/wal.md, crash table).
+// Every state that a power failure may leave of a small log, at every point of its life (docs/formats/wal.md, crash
+// table).
 #include <functional>
 #include <string>
 #include <vector>
@@ -105,8 +106,8 @@ void check_survivor(MemoryDisk& disk, const Story& story, int step) {
   }
 }
 
-// Tells the story on a new disk that loses power at operation `end`. Returns the step in which that was; nullopt when the
-// story was over before.
+// Tells the story on a new disk that loses power at operation `end`. Returns the step in which that was; nullopt when
+// the story was over before.
 std::optional<int> tell(const Story& story, MemoryDisk& disk, uint64_t end) {
   disk.fail_at(end, true, "power failure");
   auto opened = Log::open(disk, "wal", kOptions, {});
@@ -196,9 +197,8 @@ TEST(LogCrash, WhatAKilledProcessWroteIsSyncedBeforeItIsBelieved) {
   disk.heal();  // the kernel still has the pages
   ASSERT_EQ(Log::open(disk, "wal", kOptions, {})->entries, entry);
   Rng rng(1);
-  disk.after_power_failure(rng, [&](MemoryDisk& survivor) {
-    EXPECT_EQ(Log::open(survivor, "wal", kOptions, {})->entries, entry);
-  });
+  disk.after_power_failure(
+      rng, [&](MemoryDisk& survivor) { EXPECT_EQ(Log::open(survivor, "wal", kOptions, {})->entries, entry); });
 }
 
 // ---- Snapshot files

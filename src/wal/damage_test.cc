@@ -74,7 +74,8 @@ TEST_F(DamageTest, AFlippedBitIsFoundWhereverItIs) {
       const auto opened = open(damaged);
       if (!opened) {
         ++refused;
-        EXPECT_TRUE(opened.error().code == Code::Corrupt || (opened.error().code == Code::Invalid && at >= 8 && at < 12));
+        EXPECT_TRUE(opened.error().code == Code::Corrupt ||
+                    (opened.error().code == Code::Invalid && at >= 8 && at < 12));
         EXPECT_THAT(opened.error().message, HasSubstr(path));
         continue;
       }
@@ -137,6 +138,25 @@ TEST_F(DamageTest, BytesThatOnlyLookLikeALaterRecordDoNotCountWithoutTheGenerati
   const auto opened = open(disk_);
   ASSERT_TRUE(opened) << opened.error().message;
   EXPECT_EQ(opened->entries, without_last_);
+}
+
+TEST_F(DamageTest, ARecordOfAnotherTimeIsNotTakenInThoughItsNumberFits) {
+  const std::string_view newest = disk_.bytes(newest_);
+  const auto last = decode_record_header(newest.substr(last_batch_at_, kRecordHeaderSize));
+  ASSERT_TRUE(last);
+  const std::vector<Entry> list{make_entry(9, whole_.back().index.value + 1, "from a recycled file")};
+  for (const bool same_time : {false, true}) {
+    RecordBuilder builder;
+    builder.clear();
+    builder.add({.entries = list});
+    std::string record;
+    for (const std::string_view piece : builder.finish(last->generation + (same_time ? 0 : 2), last->batch + 1)) {
+      record += piece;
+    }
+    MemoryDisk disk = disk_.copy();
+    disk.bytes(newest_).replace(end_, record.size(), record);
+    EXPECT_EQ(open(disk)->entries.size(), whole_.size() + (same_time ? 1 : 0));
+  }
 }
 
 TEST_F(DamageTest, DamageThatAppearsLaterIsFoundByReading) {

@@ -16,8 +16,8 @@ constexpr size_t kReferFrom = 1024;
 enum PartFlag : uint8_t { kHasHardState = 1, kHasRestart = 2, kHasCut = 4 };
 constexpr uint8_t kAllFlags = kHasHardState | kHasRestart | kHasCut;
 
-constexpr size_t kCrcAt = kSegmentHeaderSize - 4;        // of a segment header
-constexpr size_t kHeaderCrcAt = kRecordHeaderSize - 4;   // of a record header
+constexpr size_t kCrcAt = kSegmentHeaderSize - 4;       // of a segment header
+constexpr size_t kHeaderCrcAt = kRecordHeaderSize - 4;  // of a record header
 
 }  // namespace
 
@@ -44,8 +44,8 @@ Result<SegmentHeader> decode_segment_header(std::string_view bytes) {
   const uint32_t version = get_fixed32(bytes.data() + kMagic.size());
   const bool intact = get_fixed32(bytes.data() + kCrcAt) == crc32c(bytes.substr(0, kCrcAt));
   if (version > kLogVersion && version < 1000) {
-    return fail(Code::Invalid, fmt::format("it has format version {}, this program knows versions up to {}", version,
-                                           kLogVersion));
+    return fail(Code::Invalid,
+                fmt::format("it has format version {}, this program knows versions up to {}", version, kLogVersion));
   }
   if (!intact || version != kLogVersion) return fail(Code::Corrupt, "the checksum of the segment's header is wrong");
   ByteReader reader(bytes.substr(kMagic.size() + 8, kCrcAt));

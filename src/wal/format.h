@@ -18,18 +18,18 @@ namespace witan::wal {
 inline constexpr uint32_t kLogVersion = 1;
 inline constexpr size_t kSegmentHeaderSize = 96;
 inline constexpr size_t kRecordHeaderSize = 32;
-inline constexpr size_t kAlignment = 8;                      // of records within a segment
-inline constexpr size_t kMaxPayload = size_t{1} << 30;       // of a record
+inline constexpr size_t kAlignment = 8;                 // of records within a segment
+inline constexpr size_t kMaxPayload = size_t{1} << 30;  // of a record
 
 inline constexpr size_t aligned(size_t n) { return (n + kAlignment - 1) / kAlignment * kAlignment; }
 
 // What a segment says about itself. Synced before the segment has its name, so a named segment without a valid one is
 // damaged, never unfinished.
 struct SegmentHeader {
-  uint64_t sequence = 0;    // of the segment: 1, 2, 3, ... without gaps; also its file's name
-  uint64_t generation = 0;  // carried by its records; what a recycled file held before has another one
-  uint64_t first_batch = 0;  // number of the first record
-  raft::Index first_index;   // the index after the last entry of the segments before
+  uint64_t sequence = 0;       // of the segment: 1, 2, 3, ... without gaps; also its file's name
+  uint64_t generation = 0;     // carried by its records; what a recycled file held before has another one
+  uint64_t first_batch = 0;    // number of the first record
+  raft::Index first_index;     // the index after the last entry of the segments before
   raft::HardState hard_state;  // when the segment began, so that those before may go
 
   friend bool operator==(const SegmentHeader&, const SegmentHeader&) = default;
@@ -42,8 +42,8 @@ Result<SegmentHeader> decode_segment_header(std::string_view bytes);
 // A record is one batch: everything that went to disk with one write and one sync.
 struct RecordHeader {
   uint64_t generation = 0;
-  uint64_t batch = 0;  // 1, 2, 3, ... through all segments, without gaps
-  uint32_t size = 0;   // of the payload that follows; zeros pad it to kAlignment
+  uint64_t batch = 0;        // 1, 2, 3, ... through all segments, without gaps
+  uint32_t size = 0;         // of the payload that follows; zeros pad it to kAlignment
   uint32_t payload_crc = 0;  // padding included
 
   size_t total() const { return kRecordHeaderSize + aligned(size); }

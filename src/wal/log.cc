@@ -57,8 +57,9 @@ Result<Log::Opened> Log::open(env::Disk& disk, const std::string& directory, con
     recovered->entries.clear();
   }
   if (state.index.first() > options.snapshot_index + 1) {
-    return damaged(directory, 0, fmt::format("the log begins with entry {}, but the newest snapshot ends at {}",
-                                             state.index.first(), options.snapshot_index));
+    return damaged(directory, 0,
+                   fmt::format("the log begins with entry {}, but the newest snapshot ends at {}", state.index.first(),
+                               options.snapshot_index));
   }
   // Whoever stopped before may have written without syncing. What is about to be believed must be there for good.
   if (state.current != nullptr) {
@@ -239,8 +240,8 @@ Result<std::vector<raft::Entry>> Log::read(raft::Index from, raft::Index to, siz
   if (failure_) return std::unexpected(*failure_);
   CHECK(from <= to, "entries [{}, {}]", from, to);
   if (from < first_index() || to > last_index()) {
-    return fail(Code::OutOfRange, fmt::format("the log has entries {} to {}, not {} to {}", first_index(), last_index(),
-                                              from, to));
+    return fail(Code::OutOfRange,
+                fmt::format("the log has entries {} to {}, not {} to {}", first_index(), last_index(), from, to));
   }
   std::vector<raft::Entry> out;
   size_t budget = max_bytes;

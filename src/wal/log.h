@@ -19,10 +19,12 @@
 namespace witan::wal {
 
 struct LogOptions {
-  uint64_t segment_bytes = uint64_t{64} << 20;  // of a new segment; at least 4096. A larger batch gets a larger segment.
+  uint64_t segment_bytes =
+      uint64_t{64} << 20;  // of a new segment; at least 4096. A larger batch gets a larger segment.
   // The newest snapshot on this member: entries up to it may be missing. 0: there is none.
   raft::Index snapshot_index;
-  // Whether the directory may be without a log: true for a new member only. A member that lost its log has lost its vote.
+  // Whether the directory may be without a log: true for a new member only. A member that lost its log has lost its
+  // vote.
   bool may_create = true;
   // Mixed into the generations of new segments, so that nobody can write entries that look like records. Random.
   uint64_t seed = 0;
@@ -36,15 +38,15 @@ class Log {
   struct Opened {
     std::unique_ptr<Log> log;
     raft::HardState hard_state;
-    // Contiguous up to the last index. Begins with the entry at snapshot_index where that is still there (its term tells
-    // whether the log agrees with the snapshot), otherwise right after it.
+    // Contiguous up to the last index. Begins with the entry at snapshot_index where that is still there (its term
+    // tells whether the log agrees with the snapshot), otherwise right after it.
     std::vector<raft::Entry> entries;
     bool created = false;  // there was no log
   };
 
-  // Makes the directory if need be. `disk` must outlive the log. What is returned is on stable storage, also when it was
-  // not before. Errors: Corrupt (damage before the end, core D2: file, offset and advice in the message), Invalid (made by
-  // a newer program), Io.
+  // Makes the directory if need be. `disk` must outlive the log. What is returned is on stable storage, also when it
+  // was not before. Errors: Corrupt (damage before the end, core D2: file, offset and advice in the message), Invalid
+  // (made by a newer program), Io.
   static Result<Opened> open(env::Disk& disk, const std::string& directory, const LogOptions& options, Logger logger);
 
   ~Log();

@@ -65,7 +65,7 @@ TEST_F(LogTest, WhatWasAppendedIsThereAfterReopening) {
   first[1].kind = raft::EntryKind::Empty;
   first[1].data = Blob();
   first[2].kind = raft::EntryKind::Membership;
-  first[2].data = Blob("");  // empty and null differ
+  first[2].data = Blob("");                                  // empty and null differ
   const std::vector<Entry> second = entries(2, 4, 5, 3000);  // larger than what is copied
   {
     auto opened = open();
@@ -197,8 +197,8 @@ TEST_F(LogTest, ABatchLargerThanASegmentGetsALargerOne) {
 TEST_F(LogTest, ASnapshotReplacesTheLog) {
   auto opened = open();
   ASSERT_TRUE(opened.log->append({.entries = entries(1, 1, 10)}));
-  ASSERT_TRUE(opened.log->append({.hard_state = hard(3, 0, 100), .entries = entries(3, 101, 102),
-                                  .restart_after = Index(100)}));
+  ASSERT_TRUE(opened.log->append(
+      {.hard_state = hard(3, 0, 100), .entries = entries(3, 101, 102), .restart_after = Index(100)}));
   EXPECT_EQ(opened.log->first_index(), Index(101));
   EXPECT_EQ(opened.log->last_index(), Index(102));
   ASSERT_TRUE(opened.log->compact(Index(100)));
@@ -293,7 +293,9 @@ TEST_F(LogTest, ASpareThatCannotBePreparedIsNoReasonToStopYet) {
 }
 
 TEST_F(LogTest, ANewerFormatIsNotDamage) {
-  { auto opened = open(); }
+  {
+    auto opened = open();
+  }
   std::string& bytes = disk_.bytes("wal/0000000000000001.log");
   bytes[8] = 2;
   const auto refused = try_open();
@@ -324,8 +326,9 @@ class RandomLog {
  private:
   void reopen() {
     log_.reset();
-    auto opened = Log::open(disk_, "wal",
-                            {.segment_bytes = uint64_t{4096} << rng_.below(3), .snapshot_index = snapshot_, .seed = rng_.next()}, {});
+    auto opened = Log::open(
+        disk_, "wal",
+        {.segment_bytes = uint64_t{4096} << rng_.below(3), .snapshot_index = snapshot_, .seed = rng_.next()}, {});
     ASSERT_TRUE(opened) << opened.error().message;
     EXPECT_EQ(opened->hard_state, model_.hard_state);
     if (model_.last() < snapshot_) model_.compact(snapshot_);
@@ -399,7 +402,7 @@ class RandomLog {
   Rng rng_;
   MemoryDisk disk_;
   std::unique_ptr<Log> log_;
-  ModelLog model_;       // keeps everything since the last restart
+  ModelLog model_;        // keeps everything since the last restart
   Index model_first_{1};  // what the log must still have
   Index snapshot_;
   uint64_t term_ = 1;

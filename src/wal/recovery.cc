@@ -171,8 +171,9 @@ class Recovery {
           torn = true;
           continue;
         }
-        return damaged(path, tail, fmt::format("batch {} cannot be read, but batch {} follows it at offset {}",
-                                               out_.state.next_batch, header->batch, at + i));
+        return damaged(path, tail,
+                       fmt::format("batch {} cannot be read, but batch {} follows it at offset {}",
+                                   out_.state.next_batch, header->batch, at + i));
       }
       at += last + kAlignment;
     }

@@ -31,8 +31,8 @@ struct SegmentInfo {
 
 // What a log is between two calls.
 struct LogState {
-  std::vector<SegmentInfo> segments;    // by sequence, no gaps; the last is written to
-  std::unique_ptr<env::File> current;   // the last one
+  std::vector<SegmentInfo> segments;   // by sequence, no gaps; the last is written to
+  std::unique_ptr<env::File> current;  // the last one
   LogIndex index;
   raft::HardState hard_state;
   uint64_t next_batch = 1;
@@ -40,7 +40,7 @@ struct LogState {
 };
 
 struct Recovered {
-  LogState state;  // no segments: there is no log
+  LogState state;                    // no segments: there is no log
   std::vector<raft::Entry> entries;  // from `keep_from` on
 };
 

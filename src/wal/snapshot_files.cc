@@ -75,7 +75,8 @@ Result<std::unique_ptr<SnapshotReader>> SnapshotFiles::read(raft::Index index) {
   const auto names = list();
   if (!names) return std::unexpected(names.error());
   const auto found = std::ranges::find(names->rbegin(), names->rend(), index, &Name::index);
-  if (found == names->rend()) return fail(Code::NotFound, fmt::format("{} has no snapshot of index {}", directory_, index));
+  if (found == names->rend())
+    return fail(Code::NotFound, fmt::format("{} has no snapshot of index {}", directory_, index));
   const std::string path = directory_ + "/" + found->text;
   auto file = disk_.open(path, env::OpenMode::Read);
   if (!file) return std::unexpected(file.error());

@@ -111,6 +111,8 @@ Result<SnapshotFooter> decode_footer(std::string_view bytes) {
   return footer;
 }
 
-std::string snapshot_name(raft::Index index, raft::Term term) { return fmt::format("{:016x}-{:016x}.snap", index.value, term.value); }
+std::string snapshot_name(raft::Index index, raft::Term term) {
+  return fmt::format("{:016x}-{:016x}.snap", index.value, term.value);
+}
 
 }  // namespace witan::wal

@@ -15,8 +15,8 @@ inline constexpr uint32_t kSnapshotVersion = 1;
 inline constexpr size_t kSnapshotPreambleSize = 16;  // magic, version, length of the meta
 inline constexpr size_t kMaxMetaSize = size_t{1} << 20;
 inline constexpr size_t kBlockHeaderSize = 12;
-inline constexpr size_t kBlockSize = size_t{256} << 10;      // of uncompressed bytes, as written
-inline constexpr size_t kMaxBlockSize = size_t{1} << 20;     // as read
+inline constexpr size_t kBlockSize = size_t{256} << 10;                       // of uncompressed bytes, as written
+inline constexpr size_t kMaxBlockSize = size_t{1} << 20;                      // as read
 inline constexpr size_t kMaxStoredSize = kMaxBlockSize + (size_t{64} << 10);  // compressed; zstd may add a little
 inline constexpr size_t kFooterSize = 28;
 

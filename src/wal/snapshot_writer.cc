@@ -22,7 +22,8 @@ constexpr int kCompressionLevel = 1;
 
 }  // namespace
 
-UnfinishedFile::UnfinishedFile(env::Disk& disk, std::string directory, std::string name, std::unique_ptr<env::File> file)
+UnfinishedFile::UnfinishedFile(env::Disk& disk, std::string directory, std::string name,
+                               std::unique_ptr<env::File> file)
     : disk_(disk), directory_(std::move(directory)), path_(directory_ + "/" + name), file_(std::move(file)) {}
 
 Result<std::unique_ptr<UnfinishedFile>> UnfinishedFile::make(env::Disk& disk, std::string directory, std::string name) {
@@ -121,7 +122,8 @@ Result<uint64_t> SnapshotWriter::finish() {
     block_.clear();
   }
   const uint64_t size = file_->size() + kFooterSize;
-  if (auto written = write(encode_footer(raw_bytes_, size, crc_), {}); !written) return std::unexpected(written.error());
+  if (auto written = write(encode_footer(raw_bytes_, size, crc_), {}); !written)
+    return std::unexpected(written.error());
   if (auto finished = file_->finish(snapshot_name(index_, term_)); !finished) return std::unexpected(finished.error());
   return size;
 }
