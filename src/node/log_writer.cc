@@ -32,9 +32,9 @@ void LogWriter::start() {
           std::optional<raft::Index> restart_after;
           if (persist.reset) restart_after = persist.reset->index;
           batches.push_back(wal::Batch{.hard_state = persist.hard_state,
-                                       .restart_after = restart_after,
                                        .cut_from = persist.cut_from,
-                                       .entries = persist.entries});
+                                       .entries = persist.entries,
+                                       .restart_after = restart_after});
         }
         work->result = log->append(batches);
         work->bytes = log->bytes();

@@ -42,9 +42,9 @@ Result<> found_log(const Options& options, const World& world, const Identity& i
                                .kind = raft::EntryKind::Membership,
                                .data = Blob(identity.initial_configuration)};
   return opened->log->append(wal::Batch{.hard_state = raft::HardState{raft::Term(1), raft::kNobody, raft::Index(1)},
-                                        .restart_after = {},
                                         .cut_from = {},
-                                        .entries = std::span(&membership, 1)});
+                                        .entries = std::span(&membership, 1),
+                                        .restart_after = {}});
 }
 
 // What an interrupted start left behind. Nobody was promised anything: the identity is written last.
@@ -166,7 +166,7 @@ Result<raft::Initial> Node::Core::open_log(const raft::SnapshotMeta& snapshot) {
       hard_state.commit = std::max(hard_state.commit, snapshot.index);
       hard_state.term = std::max(hard_state.term, snapshot.term);
       auto restarted = opened->log->append(wal::Batch{
-          .hard_state = hard_state, .restart_after = snapshot.index, .cut_from = {}, .entries = {}});
+          .hard_state = hard_state, .cut_from = {}, .entries = {}, .restart_after = snapshot.index});
       if (!restarted) return std::unexpected(restarted.error());
     }
   }

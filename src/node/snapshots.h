@@ -46,6 +46,8 @@ class Snapshots final : public SnapshotPort {
   // The lowest index that members being sent a snapshot will go on from; entries above it should stay in the log.
   std::optional<raft::Index> needed_after() const;
   uint64_t newest_bytes() const { return newest_bytes_; }
+  // Gives up the snapshot being written: its store is about to go.
+  void abandon();
   // No new work; what is under way is abandoned.
   void stop();
 
@@ -58,9 +60,12 @@ class Snapshots final : public SnapshotPort {
   class Source;
   class Sink;
   struct Job;
+  struct OnLane;
 
-  void write_more();
+  void on_written(const std::shared_ptr<OnLane>& lane);
   void finish_job(Result<uint64_t> result);
+  void send(raft::NodeId to, raft::Term term, std::shared_ptr<wal::SnapshotChunks> chunks,
+            Function<void(bool delivered)> done);
 
   std::unique_ptr<wal::SnapshotFiles> files_;
   env::Loop& loop_;

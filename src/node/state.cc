@@ -142,6 +142,7 @@ void State::installed(raft::SnapshotMeta meta, std::unique_ptr<store::Store> sto
   logger_.info("the state is now the leader's snapshot at entry {}", meta.index);
   const store::Revision before = store_->revision();
   abandon_work();
+  snapshots_.abandon();
   compacting_ = false;
   copies_.clear();
   store_ = std::move(store);
