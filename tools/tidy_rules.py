@@ -188,7 +188,10 @@ def check_listed(tree):
             yield Problem("listed", path, 1, "no CMakeLists.txt stands in its folder or above")
             continue
         listing = re.sub(r"#[^\n]*", "", tree.files[str(folder / "CMakeLists.txt")])
-        if str(PurePosixPath(path).relative_to(folder)) not in re.split(r"[\s()\"]+", listing):
+        names = {str(PurePosixPath(path).relative_to(folder))}
+        if path.endswith(".proto"):
+            names.add(PurePosixPath(path).name)  # witan_proto's ROOT says where it stands
+        if names.isdisjoint(re.split(r"[\s()\"]+", listing)):
             yield Problem("listed", path, 1, f"not named in {folder}/CMakeLists.txt")
 
 
