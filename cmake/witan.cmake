@@ -112,60 +112,42 @@ endfunction()
 
 # witan_proto(ROOM <room> PROTOS <a.proto>... [ROOT <folder>])
 #
-# C++ of .proto files that stand in the room's folder. With ROOT they stand in that folder of the room and import each
-# other by plain names, while includes stay written from src/. Imports and includes are written from src/:
-# `import "api/etcd/kv.proto"`, `#include "api/etcd/kv.pb.h"`. The generated code is a library of its own,
-# witan_<room>_proto, free of our warnings; the room is linked to it, whichever of the two calls stands first.
+# C++ of .proto files that stand in the room's folder and import each other from src/ (`import "wire/frame.proto"`), or,
+# with ROOT, in that folder of the room, importing each other by plain names. Includes are written from src/ in either
+# case: `#include "api/etcd/proto/kv.pb.h"`. The generated code is a library of its own, witan_<room>_proto, free of our
+# warnings; the room is linked to it, whichever of the two calls stands first.
 function(witan_proto)
   cmake_parse_arguments(ARG "" "ROOM;ROOT" "PROTOS" ${ARGN})
   witan_refuse_leftovers("witan_proto(${ARG_ROOM})" "${ARG_UNPARSED_ARGUMENTS}")
+  set(from "${CMAKE_SOURCE_DIR}/src")
+  set(to "${CMAKE_BINARY_DIR}/generated")
+  set(inputs ${ARG_PROTOS})
   if(ARG_ROOT)
-    witan_plain_protos("${ARG_ROOM}" "${ARG_ROOM}/${ARG_ROOT}" "${ARG_PROTOS}")
-    return()
+    string(APPEND from "/${ARG_ROOM}/${ARG_ROOT}")
+    string(APPEND to "/${ARG_ROOM}/${ARG_ROOT}")
+  else()
+    list(TRANSFORM inputs PREPEND "${ARG_ROOM}/")
   endif()
-  set(root "${CMAKE_BINARY_DIR}/generated")
-  file(MAKE_DIRECTORY "${root}/${ARG_ROOM}")
-  file(GLOB_RECURSE importable "${CMAKE_SOURCE_DIR}/src/*.proto")
-  set(generated "")
-  foreach(proto IN LISTS ARG_PROTOS)
-    string(REGEX REPLACE "\\.proto$" "" stem "${ARG_ROOM}/${proto}")
-    add_custom_command(
-      OUTPUT "${root}/${stem}.pb.cc" "${root}/${stem}.pb.h"
-      COMMAND protobuf::protoc "--proto_path=${CMAKE_SOURCE_DIR}/src" "--cpp_out=${root}"
-              "${CMAKE_SOURCE_DIR}/src/${ARG_ROOM}/${proto}"
-      DEPENDS ${importable}
-      COMMENT "protoc ${ARG_ROOM}/${proto}"
-      VERBATIM)
-    list(APPEND generated "${root}/${stem}.pb.cc")
-  endforeach()
-  witan_proto_library("${ARG_ROOM}" "${generated}" "${root}")
-endfunction()
+  set(paths ${inputs})
+  list(TRANSFORM paths PREPEND "${from}/")
 
-function(witan_plain_protos ROOM FOLDER PROTOS)
-  set(out "${CMAKE_BINARY_DIR}/generated/${FOLDER}")
-  file(MAKE_DIRECTORY "${out}")
-  set(inputs ${PROTOS})
-  list(TRANSFORM inputs PREPEND "${CMAKE_SOURCE_DIR}/src/${FOLDER}/")
   set(generated "")
-  foreach(proto IN LISTS PROTOS)
-    string(REGEX REPLACE "\\.proto$" "" stem "${out}/${proto}")
+  foreach(proto IN LISTS inputs)
+    string(REGEX REPLACE "\\.proto$" "" stem "${to}/${proto}")
     add_custom_command(
       OUTPUT "${stem}.pb.cc" "${stem}.pb.h"
-      COMMAND protobuf::protoc "--proto_path=${CMAKE_SOURCE_DIR}/src/${FOLDER}" "--cpp_out=${out}"
-              "${CMAKE_SOURCE_DIR}/src/${FOLDER}/${proto}"
-      DEPENDS ${inputs}
-      COMMENT "protoc ${FOLDER}/${proto}"
+      COMMAND protobuf::protoc "--proto_path=${from}" "--cpp_out=${to}" "${from}/${proto}"
+      DEPENDS ${paths}
+      COMMENT "protoc ${proto}"
       VERBATIM)
     list(APPEND generated "${stem}.pb.cc")
   endforeach()
-  witan_proto_library("${ROOM}" "${generated}" "${CMAKE_BINARY_DIR}/generated;${out}")
-endfunction()
+  file(MAKE_DIRECTORY "${to}")
 
-function(witan_proto_library ROOM SOURCES INCLUDES)
-  witan_target_name(${ROOM} room)
-  add_library(${room}_proto STATIC ${SOURCES})
+  witan_target_name(${ARG_ROOM} room)
+  add_library(${room}_proto STATIC ${generated})
   target_compile_options(${room}_proto PRIVATE -w)
-  target_include_directories(${room}_proto SYSTEM PUBLIC ${INCLUDES})
+  target_include_directories(${room}_proto SYSTEM PUBLIC "${CMAKE_BINARY_DIR}/generated" "${to}")
   target_link_libraries(${room}_proto PUBLIC protobuf::libprotobuf)
   if(TARGET ${room})
     witan_link_proto(${room})

@@ -64,6 +64,7 @@ LIBRARIES = {
     "linux/": "posix",
     "unistd.h": "posix",
     "dirent.h": "posix",
+    "sched.h": "posix",
     "fcntl.h": "posix",
     "netdb.h": "posix",
     "poll.h": "posix",
