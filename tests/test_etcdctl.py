@@ -18,9 +18,15 @@ import pytest
 import client
 import harness
 
-# name -> (what the server under test prints instead, reason). A step that names an entry compares
-# the subject with this text; with etcd in the subject's role the entry is not used.
-KNOWN_DIFFERENCES = {}
+# name -> (exit status, output and error text that the server under test gives instead; reason).
+# A step that names an entry compares the subject with this; with etcd as the subject it is not used.
+# Not here: "version" of endpoint status (3.7.1 against 3.4.23) is masked and pinned in its test; the
+# order of a lease's keys is any order in etcd itself.
+KNOWN_DIFFERENCES = {
+    "snapshot status": (
+        (1, "", "Error: invalid database\n"),
+        "etcdctl opens the file itself, as etcd's bbolt database; ours is a format of its own."),
+}
 
 
 class Normaliser:
@@ -720,6 +726,21 @@ def test_snapshot_save(both, tmp_path):
         assert f"Snapshot saved at {path}" in saved.out
         # etcdctl itself refuses to end well unless the file ends with a SHA-256 sum.
         assert path.stat().st_size % 512 == 32
+
+
+def test_snapshot_status(both, tmp_path):
+    both.ok("put", "a", "1")
+    for side, variables in enumerate(both.variables):
+        variables["file"] = str(tmp_path / f"side-{side}.db")
+        saved = harness.etcdctl(both.clusters[side].endpoints, "snapshot", "save", variables["file"])
+        assert saved.code == 0, saved
+    results = both.raw("snapshot", "status", "{file}", "-w", "json")
+    assert results[0].code == 0 and _shape(json.loads(results[0].out)) == {
+        "hash": "int", "revision": "int", "totalKey": "int", "totalSize": "int"}
+    if both.subject_is_etcd:
+        assert json.loads(results[1].out)["revision"] == json.loads(results[0].out)["revision"]
+    else:
+        both.compare(results, "snapshot status", known="snapshot status")
 
 
 def test_move_leader_on_one_member(both):
