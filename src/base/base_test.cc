@@ -122,7 +122,9 @@ TEST(Chain, ALongOwnedRunIsMovedNotCopied) {
   EXPECT_EQ(whole.size(), 8006u);
 }
 
-TEST(Check, SaysWhereAndWhy) { EXPECT_DEATH(CHECK(1 + 1 == 3, "sum of {}", 2), "base_test.cc.*1 \\+ 1 == 3: sum of 2"); }
+TEST(Check, SaysWhereAndWhy) {
+  EXPECT_DEATH(CHECK(1 + 1 == 3, "sum of {}", 2), "base_test.cc.*1 \\+ 1 == 3: sum of 2");
+}
 
 TEST(Crc32c, KnownVectorAndPieces) {
   EXPECT_EQ(crc32c("123456789"), 0xE3069283u);
@@ -195,6 +197,48 @@ TEST(Coding, FieldsSurviveARoundTrip) {
   EXPECT_EQ(r.fixed64(), 77u);
   EXPECT_FALSE(r.next());
   EXPECT_TRUE(r.ok());
+}
+
+TEST(Coding, NestedMessagesOfEverySizeHaveTheirLengthBeforeThem) {
+  for (const size_t size : {0, 1, 100, 123, 124, 125, 126, 127, 128, 130, 16380, 16383, 16384, 20000, 3000000}) {
+    const std::string text(size, 'x');
+    std::string out = "before";
+    FieldWriter(out).message(3, [&](FieldWriter& outer) {
+      outer.uint(1, 7);
+      outer.message(2, [&](FieldWriter& inner) { inner.bytes(1, text); });
+      outer.uint(3, 9);
+    });
+    out += "after";
+    std::string inner;
+    FieldWriter(inner).bytes(1, text);
+    std::string outer;
+    FieldWriter w(outer);
+    w.uint(1, 7);
+    w.bytes_always(2, inner);
+    w.uint(3, 9);
+    std::string expected = "before";
+    FieldWriter(expected).bytes_always(3, outer);
+    EXPECT_TRUE(out == expected + "after") << size;
+  }
+}
+
+TEST(Coding, VarintsOfEveryLengthSurvive) {
+  for (int bits = 0; bits <= 64; ++bits) {
+    for (const int64_t off : {-1, 0, 1}) {
+      const uint64_t v = (bits == 64 ? 0 : uint64_t{1} << bits) + static_cast<uint64_t>(off);
+      std::string out;
+      put_varint(out, v);
+      EXPECT_EQ(out.size(), varint_size(v));
+      ByteReader r(out);
+      EXPECT_EQ(r.varint(), v);
+      EXPECT_TRUE(r.done());
+      for (size_t cut = 0; cut < out.size(); ++cut) {
+        ByteReader damaged(std::string_view(out).substr(0, cut));
+        damaged.varint();
+        EXPECT_FALSE(damaged.ok());
+      }
+    }
+  }
 }
 
 TEST(Coding, DamageIsToldFromTheEnd) {

@@ -4,7 +4,7 @@ namespace witan {
 namespace {
 
 // Takes a varint off the front; false when it is cut short or longer than 64 bits.
-bool take_varint(std::string_view& rest, uint64_t& v) {
+bool take_long_varint(std::string_view& rest, uint64_t& v) {
   v = 0;
   for (size_t i = 0; i < rest.size() && i < 10; ++i) {
     const auto byte = static_cast<unsigned char>(rest[i]);
@@ -16,6 +16,14 @@ bool take_varint(std::string_view& rest, uint64_t& v) {
     }
   }
   return false;
+}
+
+// Most tags, lengths and small numbers are a single byte.
+inline bool take_varint(std::string_view& rest, uint64_t& v) {
+  if (rest.empty() || static_cast<unsigned char>(rest[0]) >= 0x80) return take_long_varint(rest, v);
+  v = static_cast<unsigned char>(rest[0]);
+  rest.remove_prefix(1);
+  return true;
 }
 
 }  // namespace
@@ -55,17 +63,11 @@ bool FieldReader::next() {
   return damaged();
 }
 
-uint64_t FieldReader::uint() {
-  return type_ == WireType::Varint || damaged() ? number_ : 0;
-}
+uint64_t FieldReader::uint() { return type_ == WireType::Varint || damaged() ? number_ : 0; }
 
-uint64_t FieldReader::fixed64() {
-  return type_ == WireType::Fixed64 || damaged() ? number_ : 0;
-}
+uint64_t FieldReader::fixed64() { return type_ == WireType::Fixed64 || damaged() ? number_ : 0; }
 
-std::string_view FieldReader::bytes() {
-  return type_ == WireType::Bytes || damaged() ? bytes_ : std::string_view();
-}
+std::string_view FieldReader::bytes() { return type_ == WireType::Bytes || damaged() ? bytes_ : std::string_view(); }
 
 bool ByteReader::need(size_t n) {
   if (ok_ && rest_.size() >= n) return true;

@@ -46,6 +46,7 @@ inline char* write_varint(char* p, uint64_t v) {
   return p;
 }
 inline void put_varint(std::string& out, uint64_t v) {
+  if (v < 0x80) return out.push_back(static_cast<char>(v));
   char buffer[10];
   out.append(buffer, static_cast<size_t>(write_varint(buffer, v) - buffer));
 }
@@ -79,15 +80,18 @@ class FieldWriter {
     put_varint(out_, v.size());
     out_.append(v);
   }
-  // A nested message: `body` is called with this writer's string positioned after a length that is patched afterwards.
+  // A nested message: `body` is called with this writer, and the length is put before what it wrote.
   template <class Body>
   void message(uint32_t field, Body&& body) {
     tag(field, WireType::Bytes);
-    const size_t start = out_.size();
+    const size_t at = out_.size();
+    out_.push_back(0);  // room for the length of a message below 128 bytes
     body(*this);
+    const size_t size = out_.size() - at - 1;
     char length[10];
-    const auto n = static_cast<size_t>(write_varint(length, out_.size() - start) - length);
-    out_.insert(start, length, n);
+    const auto n = static_cast<size_t>(write_varint(length, size) - length);
+    if (n > 1) out_.insert(at, n - 1, 0);
+    std::memcpy(out_.data() + at, length, n);
   }
 
  private:
