@@ -9,7 +9,7 @@
 namespace witan::store {
 
 inline constexpr int64_t kBlobBytes = 16;     // header and malloc's
-inline constexpr int64_t kVersionBytes = 80;  // a Version and malloc's
+inline constexpr int64_t kVersionBytes = 64;  // a Version and malloc's
 inline constexpr int64_t kKeyBytes = 36;      // slot in a leaf that is two thirds full
 inline constexpr int64_t kChangeBytes = 24;
 inline constexpr int64_t kBatchBytes = 136;  // batch, its vector's allocation, slot in the history

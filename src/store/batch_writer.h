@@ -37,7 +37,7 @@ class BatchWriter {
   void drop_nothings();
 
   State& state_;
-  const WallTime stamp_;
+  const Stamp stamp_;
   const Revision at_;
   bool changed_ = false;
   bool amending_ = false;  // a key has changed twice; from then on positions_ knows where each stands

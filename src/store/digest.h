@@ -83,8 +83,8 @@ inline Digest digest_of(std::string_view key, const Version& v) {
       .number(v.mod_revision.value)
       .number(v.version)
       .number(v.lease.value)
-      .number(v.created.ms)
-      .number(v.modified.ms)
+      .number(v.created.ms())
+      .number(v.modified.ms())
       .number(uint64_t{v.value.is_null()})
       .bytes(v.value)
       .value();

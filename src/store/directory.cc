@@ -25,8 +25,10 @@ bool Directories::has_children(std::string_view path) const {
   return row != nullptr && row->children > 0;
 }
 
-bool Directories::node_exists(std::string_view path) const {
-  return path == "/" || (is_path(path) && (is_explicit(path) || has_children(path)));
+bool Directories::node_exists(std::string_view path) const { return is_path(path) && is_there(path); }
+
+bool Directories::is_there(std::string_view path) const {
+  return path == "/" || has_children(path) || is_explicit(path);
 }
 
 Directory Directories::of(std::string_view path) const {
@@ -41,7 +43,7 @@ void Directories::appeared(std::string_view key, Revision revision) {
   if (has_children(key)) return;  // it was implied and is explicit now: for its parent nothing changed
   for (std::string_view node = key; node != "/";) {
     const std::string_view parent = parent_of(node);
-    const bool was_there = node_exists(parent);
+    const bool was_there = is_there(parent);
     gain_child(parent, revision);
     if (was_there) return;
     node = parent;
@@ -55,7 +57,7 @@ void Directories::vanished(std::string_view key, Revision revision) {
     drop_row(node);
     const std::string_view parent = parent_of(node);
     lose_child(parent, revision);
-    if (node_exists(parent)) return;
+    if (is_there(parent)) return;
     node = parent;
   }
 }

@@ -42,6 +42,8 @@ class Directories {
   int64_t memory_bytes() const { return memory_; }
 
  private:
+  // The same for what is known to be a path.
+  bool is_there(std::string_view path) const;
   bool has_children(std::string_view path) const;
   bool is_explicit(std::string_view path) const { return index_.latest(path) != nullptr; }
   void gain_child(std::string_view parent, Revision revision);

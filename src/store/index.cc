@@ -1,6 +1,7 @@
 #include "store/index.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -13,11 +14,13 @@ namespace {
 
 // Eight bytes from `skip` on as a number that sorts as they do. Ties must be settled by the bytes themselves.
 uint64_t head_of(std::string_view key, size_t skip) {
-  unsigned char bytes[8] = {};
-  if (key.size() > skip) std::memcpy(bytes, key.data() + skip, std::min<size_t>(8, key.size() - skip));
-  uint64_t head = 0;
-  for (const unsigned char byte : bytes) head = head << 8 | byte;
-  return head;
+  uint64_t bytes = 0;  // in memory order
+  if (key.size() >= skip + 8) {
+    std::memcpy(&bytes, key.data() + skip, 8);
+  } else if (key.size() > skip) {
+    std::memcpy(&bytes, key.data() + skip, key.size() - skip);
+  }
+  return std::endian::native == std::endian::little ? std::byteswap(bytes) : bytes;
 }
 
 uint32_t common_prefix(std::string_view a, std::string_view b) {

@@ -48,7 +48,11 @@ bool is_path(std::string_view key) {
     rest.remove_prefix(1);  // the slash
     const char* const begin = rest.data();
     while (!rest.empty() && rest[0] != '/') {
-      if (is_refused(take_character(rest))) return false;
+      if (rest[0] > 0x1f && rest[0] < 0x7f) {
+        rest.remove_prefix(1);  // nearly always
+      } else if (is_refused(take_character(rest))) {
+        return false;
+      }
     }
     const std::string_view component(begin, static_cast<size_t>(rest.data() - begin));
     if (component.empty() || component == "." || component == "..") return false;

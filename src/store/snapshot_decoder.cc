@@ -32,8 +32,8 @@ bool read_row(std::string_view bytes, Revision newest, Row& out) {
       case 3: version->mod_revision = Revision(r.sint()); break;
       case 4: version->version = r.sint(); break;
       case 5: version->lease = LeaseId(r.sint()); break;
-      case 6: version->created = WallTime{r.sint()}; break;
-      case 7: version->modified = WallTime{r.sint()}; break;
+      case 6: version->created = Stamp(WallTime{r.sint()}); break;
+      case 7: version->modified = Stamp(WallTime{r.sint()}); break;
       case 8: version->value = Blob(r.bytes()); break;
       default: break;
     }

@@ -17,8 +17,8 @@ void write_version(FieldWriter& w, const Version& version) {
   w.sint(3, version.mod_revision.value);
   w.sint(4, version.version);
   w.sint(5, version.lease.value);
-  w.sint(6, version.created.ms);
-  w.sint(7, version.modified.ms);
+  w.sint(6, version.created.ms());
+  w.sint(7, version.modified.ms());
   if (!version.value.is_null()) w.bytes_always(8, version.value);  // null is not empty
 }
 

@@ -105,7 +105,8 @@ class Applier {
     const int64_t least = grant.kind == LeaseKind::Etcd ? state_.settings.min_lease_ttl_ms : 1;
     const int64_t ttl_ms = std::max(grant.ttl_ms, least);
     state_.leases.insert(id, {.kind = grant.kind, .ttl_ms = ttl_ms});
-    if (want_reply_) reply.result = LeaseGrantResult{.id = id, .ttl_ms = ttl_ms};
+    // Always: every member learns of new leases from it.
+    reply.result = LeaseGrantResult{.id = id, .ttl_ms = ttl_ms};
     return {};
   }
 

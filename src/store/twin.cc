@@ -41,8 +41,8 @@ VersionRef version_of(const Row& row) {
   v->mod_revision = Revision(row.mod);
   v->version = row.version;
   v->lease = LeaseId(row.lease);
-  v->created = WallTime{row.created};
-  v->modified = WallTime{row.modified};
+  v->created = Stamp(WallTime{row.created});
+  v->modified = Stamp(WallTime{row.modified});
   v->value = Blob(row.value);
   return VersionRef(v);
 }
@@ -50,7 +50,7 @@ VersionRef version_of(const Row& row) {
 std::optional<Row> row_of(const VersionRef& v) {
   if (!v) return std::nullopt;
   return Row{v->create_revision.value, v->mod_revision.value, v->version, v->lease.value,
-             v->created.ms,            v->modified.ms,        std::string(v->value.view())};
+             v->created.ms(),          v->modified.ms(),      std::string(v->value.view())};
 }
 
 std::set<std::string> Twin::nodes() const {

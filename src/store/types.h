@@ -22,17 +22,38 @@ using LeaseId = Strong<struct LeaseIdTag, int64_t>;
 
 enum class LeaseKind : uint8_t { Etcd = 0, ZooKeeper = 1, Consul = 2 };
 
+// A wall-clock stamp in six bytes: milliseconds of 4,400 years around 1970; what lies beyond becomes the nearest of them.
+class Stamp {
+ public:
+  constexpr Stamp() = default;
+  constexpr explicit Stamp(WallTime time) {
+    constexpr int64_t kLimit = (int64_t{1} << 47) - 1;
+    const int64_t ms = time.ms > kLimit ? kLimit : time.ms < -kLimit ? -kLimit : time.ms;
+    for (int i = 0; i < 6; ++i) bytes_[i] = static_cast<uint8_t>(ms >> (8 * i));
+  }
+  constexpr WallTime time() const {
+    uint64_t ms = 0;
+    for (int i = 0; i < 6; ++i) ms |= static_cast<uint64_t>(bytes_[i]) << (8 * i + 16);
+    return WallTime{static_cast<int64_t>(ms) >> 16};
+  }
+  constexpr int64_t ms() const { return time().ms; }
+
+ private:
+  uint8_t bytes_[6] = {};
+};
+
 // Immutable: one value a key had. Shared by the version chain, history and change batches; never copied.
 struct Version {
   mutable std::atomic<uint32_t> references{1};
+  Stamp created;   // when this life of the key began
+  Stamp modified;
   Revision create_revision;  // first revision of this life of the key
   Revision mod_revision;     // the revision that made this version
   int64_t version = 0;       // 1 at creation
   LeaseId lease;
-  WallTime created;
-  WallTime modified;
   Blob value;                // null differs from empty (ZooKeeper)
 };
+static_assert(sizeof(Version) == 56, "a Version and malloc's header fill one cache line; docs/decisions has the budget");
 
 // A counted reference to a Version; null means "no such key".
 class VersionRef {
