@@ -1,4 +1,5 @@
-// Bytes on their way out: small pieces are copied together, large ones are shared (core S6: no copy from store to socket).
+// Bytes on their way out: small pieces are copied together, large ones are shared (core S6: no copy from store to
+// socket).
 #pragma once
 
 #include <cstddef>

@@ -75,8 +75,8 @@ struct GrpcServerOptions {
   Duration ping_timeout = seconds(20);              // and closes when nothing comes back
   Duration min_client_ping = seconds(5);            // a client that pings more often is closed with too_many_pings;
                                                     // so is one that pings without streams more than every two hours
-  uint32_t reset_burst = 1000;                      // streams a client may open and reset at once (CVE-2023-44487) ...
-  uint32_t reset_rate = 200;                        // ... and per second in the long run
+  uint32_t reset_burst = 1000;  // streams a client may reset within 100 ms of opening them, at once ...
+  uint32_t reset_rate = 200;    // ... and per second in the long run (CVE-2023-44487)
 };
 
 // Use: on_bytes for every read; then, and after any call to a stream, take_output and write it; close when

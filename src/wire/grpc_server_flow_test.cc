@@ -434,6 +434,40 @@ TEST(GrpcFlood, OrdinaryCancelsAreNotAFlood) {
   EXPECT_FALSE(j.server.wants_close());
 }
 
+TEST(GrpcFlood, ABurstOfCallsThatTimeOutIsNotAFlood) {
+  GrpcServerOptions options;
+  options.reset_burst = 50;
+  options.reset_rate = 10;
+  Joined j(options);
+  std::vector<StreamId> ids;
+  for (int i = 0; i < 500; ++i) ids.push_back(j.client.start("/s/M"));
+  j.run();
+  j.pass(milliseconds(100));
+  for (const StreamId id : ids) j.client.reset(id);
+  j.run();
+  EXPECT_FALSE(j.server.wants_close());
+  EXPECT_EQ(j.server.open_streams(), 0u);
+}
+
+TEST(GrpcFlood, ResetsThatTheClientProvokesCountAsItsOwn) {
+  GrpcServerOptions options;
+  options.reset_burst = 50;
+  options.reset_rate = 10;
+  Joined j(options);
+  j.run();
+  int calls = 0;
+  for (; calls < 1000 && !j.server.wants_close(); ++calls) {
+    const StreamId id = j.client.start("/s/M");
+    j.run();
+    // WINDOW_UPDATE beyond 2^31 - 1: the server must reset the stream (RFC 9113 6.9.1).
+    const std::string stream = {0, 0, static_cast<char>(id.value >> 8), static_cast<char>(id.value)};
+    j.to_server(std::string("\0\0\4\x8\0", 5) + stream + "\x7f\xff\xff\xff");
+    j.run();
+  }
+  EXPECT_EQ(calls, 51);
+  EXPECT_EQ(j.client.goaway_text(), "too_many_resets");
+}
+
 TEST(GrpcFlood, AClientThatSendsAndNeverReadsIsBounded) {
   Joined j;
   j.run();
@@ -481,6 +515,20 @@ TEST(GrpcGoAway, AClientThatSaysNothingIsNotWaitedForLongerThanASecond) {
   EXPECT_EQ(j.server.next_deadline(), j.now + seconds(1));
   j.server.on_timer(j.now + seconds(1));
   EXPECT_THAT(j.server.take_output().flatten(), HasSubstr("graceful_stop"));
+  EXPECT_TRUE(j.server.wants_close());
+}
+
+TEST(GrpcGoAway, AClientThatSaysGoodbyeIsClosedWhenItsStreamsAreDone) {
+  Joined j;
+  j.echo();
+  const StreamId open = j.client.start("/s/M");
+  j.run();
+  j.to_server(std::string("\0\0\x8\7\0\0\0\0\0\0\0\0\0\0\0\0\0", 17));  // GOAWAY, NO_ERROR
+  j.run();
+  EXPECT_FALSE(j.server.wants_close());
+  j.client.half_close(open);
+  j.run();
+  EXPECT_EQ(j.client.answer(open).status(), GrpcStatus::Ok);
   EXPECT_TRUE(j.server.wants_close());
 }
 

@@ -18,6 +18,7 @@ constexpr size_t kMaxHttp1Head = size_t{8} << 10;
 constexpr Duration kDrainPing = seconds(1);  // how long a stop waits for the client to have seen the first GOAWAY
 constexpr size_t kMaxQueuedFrames = 2000;    // answers to control frames; nghttp2 refuses by itself soon after
 constexpr size_t kPooledStreams = 256;
+constexpr Duration kLived = milliseconds(100);  // a stream that is reset later was not opened for that
 
 // RFC 9110 5.6.6: parameters follow a semicolon; gRPC names the message encoding after a plus.
 bool is_grpc(std::string_view content_type) {
@@ -245,6 +246,7 @@ ServerStream& GrpcServerConnection::Session::open(StreamId id) {
     pool_.pop_back();
   }
   s->id = id;
+  s->opened = now_;
   s->previous = last_;
   (last_ == nullptr ? first_ : last_->next) = s.get();
   last_ = s.get();
@@ -274,13 +276,14 @@ void GrpcServerConnection::Session::release(ServerStream& s) {
 }
 
 void GrpcServerConnection::Session::on_stream_closed(ServerStream* s, uint32_t error_code) {
-  const bool expired = s != nullptr && s->deadline <= now_;
+  const bool lived = s != nullptr && now_ - s->opened >= kLived;
   if (s != nullptr) {
     if (!std::exchange(s->over, true)) handler_.on_cancel(s->id);
     release(*s);
   }
-  // Streams that end badly are work for nothing, whoever resets them: a client can also provoke the server's resets.
-  if (error_code != NGHTTP2_NO_ERROR && !expired && !resets_.take(now_)) {
+  // Streams that end badly at once are work for nothing, whoever resets them (a client can provoke the server's
+  // resets). Those that have lived held one of max_streams places: a burst of calls that time out is no attack.
+  if (error_code != NGHTTP2_NO_ERROR && !lived && !resets_.take(now_)) {
     terminate(NGHTTP2_ENHANCE_YOUR_CALM, "too_many_resets");
   }
 }

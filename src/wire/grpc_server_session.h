@@ -62,6 +62,7 @@ struct ServerStream {
   bool starved = false;       // nghttp2 waits for resume
   bool above_low_water = false;
   bool writable_due = false;  // the id is in writable_
+  Instant opened;
   Instant deadline = Instant::never();
 };
 

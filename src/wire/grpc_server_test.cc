@@ -13,6 +13,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::Pair;
 using ::testing::StartsWith;
 
@@ -387,6 +388,22 @@ TEST(GrpcServer, ManyStreamsAtOnceEachGetTheirOwnAnswer) {
     ASSERT_EQ(j.client.answer(ids[static_cast<size_t>(i)]).status(), GrpcStatus::Ok);
   }
   EXPECT_EQ(j.server.open_streams(), 0u);
+}
+
+TEST(GrpcServer, StreamsBeyondALimitTheClientDoesNotKnowYetAreRefused) {
+  GrpcServerOptions options;
+  options.max_streams = 3;
+  Joined j(options);
+  j.echo();
+  std::vector<StreamId> ids;
+  for (int i = 0; i < 5; ++i) ids.push_back(j.client.call("/s/M", "x"));
+  j.run();
+  for (size_t i = 0; i < ids.size(); ++i) {
+    EXPECT_TRUE(j.client.answer(ids[i]).closed);
+    EXPECT_EQ(j.client.answer(ids[i]).reset_code, i < 3 ? 0u : 7u) << "REFUSED_STREAM: safe to try again";
+  }
+  EXPECT_THAT(j.handler.log, Not(Contains("7 call /s/M")));
+  EXPECT_FALSE(j.server.wants_close());
 }
 
 TEST(GrpcServer, StreamsBeyondTheLimitAreNotOpened) {
