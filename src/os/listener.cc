@@ -52,6 +52,7 @@ struct Accepting {
   const NetworkOptions& options;
   Loop& home;  // where the acceptor lives
   tcp::acceptor acceptor;
+  tcp protocol = tcp::v4();
   std::atomic<bool> stopped = false;
   size_t turn = 0;  // which target is next
   Duration back_off{};
@@ -60,17 +61,17 @@ using AcceptingRef = std::shared_ptr<Accepting>;
 
 void accept_more(const AcceptingRef& state);
 
-void hand_over(const AcceptingRef& state, Descriptor descriptor, const tcp& protocol) {
+void hand_over(const AcceptingRef& state, Descriptor descriptor) {
   const size_t chosen = state->turn++ % state->targets.size();
   // The socket object is made on its own loop: a socket of one context waiting in another would tie their lifetimes.
-  auto task = [state, chosen, protocol, descriptor = std::move(descriptor)]() mutable {
+  auto task = [state, chosen, descriptor = std::move(descriptor)]() mutable {
     if (state->stopped.load()) return;
     env::AcceptTarget& target = state->targets[chosen];
     auto& loop = static_cast<Loop&>(*target.loop);
     tcp::socket socket(loop.impl().context);
     error_code error;
     const int fd = descriptor.release();
-    socket.assign(protocol, fd, error);
+    socket.assign(state->protocol, fd, error);
     if (error) {
       ::close(fd);
       return state->options.log.warn("an accepted connection is dropped: {}", error.message());
@@ -94,12 +95,11 @@ void back_off(const AcceptingRef& state, int error) {
 }
 
 void accept_some(const AcceptingRef& state) {
-  const tcp protocol = state->acceptor.local_endpoint().protocol();
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     const int fd = ::accept4(state->acceptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0) {
       state->back_off = {};
-      hand_over(state, Descriptor(fd), protocol);
+      hand_over(state, Descriptor(fd));
       continue;
     }
     const int error = errno;
@@ -180,7 +180,8 @@ Result<std::unique_ptr<env::Listener>> make_listener(const env::Address& address
   const auto endpoint = endpoint_of(address, state->home.impl().context);
   if (!endpoint) return std::unexpected(endpoint.error());
   error_code error;
-  state->acceptor.open(endpoint->protocol(), error);
+  state->protocol = endpoint->protocol();
+  state->acceptor.open(state->protocol, error);
   if (!error) state->acceptor.set_option(tcp::acceptor::reuse_address(true), error);
   if (!error && endpoint->address().is_v6()) {
     error_code ignored;

@@ -321,6 +321,24 @@ TEST_F(NetworkTest, APausedConnectionPushesBackAndLosesNothing) {
   drop(server, server_);
 }
 
+TEST_F(NetworkTest, PausingAndResumingWhileBytesAreDeliveredLosesNothing) {
+  listen();
+  RawClient client;
+  client.connect(listener_->local());
+  Recorder server;
+  server.after_bytes = [&](std::string_view) {
+    server.connection->pause_reading(true);
+    server.connection->pause_reading(false);
+  };
+  serve(server);
+  const std::string bytes = noise(2 << 20, 9);
+  for (size_t at = 0; at < bytes.size(); at += 1000) client.send(std::string_view(bytes).substr(at, 1000));
+  client.close();
+  EXPECT_EQ(server.closed.take(), "closed by peer");
+  EXPECT_TRUE(on(server_.loop(), [&] { return server.received == bytes; }));
+  drop(server, server_);
+}
+
 TEST_F(NetworkTest, CloseAfterFlushDeliversEverythingEvenToAPeerThatStillSends) {
   listen();
   RawClient client;

@@ -84,7 +84,7 @@ void Stream::start(env::ConnectionHandler& handler) {
 // A real buffer rather than a wait for readiness: Asio then knows from a short read that the socket is empty, and the
 // next read costs no system call until epoll reports the socket again.
 void Stream::read() {
-  if (reading_ || ended_ || held_ > 0 || (paused_ && !closing_)) return;
+  if (reading_ || delivering_ || ended_ || held_ > 0 || (paused_ && !closing_)) return;
   reading_ = true;
   if (buffer_ == nullptr) buffer_ = std::make_unique_for_overwrite<char[]>(buffer_size_);
   socket_.async_receive(asio::buffer(buffer_.get(), buffer_size_), later(&Stream::on_read));
@@ -115,8 +115,10 @@ void Stream::deliver(size_t n) {
   std::unique_ptr<char[]> buffer = std::move(buffer_);
   Loop::Impl& loop = loop_.impl();
   const StreamId id = id_;
+  delivering_ = true;  // the handler may pause and resume: the next read comes after it
   handler_->on_bytes(std::string_view(buffer.get(), n));
   if (loop.find_stream(id) == nullptr) return;
+  delivering_ = false;
 
   const size_t size = buffer_size_;
   if (n == size) {

@@ -62,6 +62,7 @@ class Stream final : public env::Connection, public TurnEnd {
   size_t held_ = 0;
   int short_reads_ = 0;  // in a row, of a large buffer
   bool reading_ = false;
+  bool delivering_ = false;
   bool paused_ = false;
 
   Chain out_;
