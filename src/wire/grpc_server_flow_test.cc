@@ -204,10 +204,69 @@ TEST(GrpcFlow, FinishingAPausedStreamGivesItsWindowBack) {
     j.run();
     EXPECT_EQ(j.server.memory(), 60'005u);
     j.server.finish(id, GrpcStatus::Ok);
+    EXPECT_EQ(j.server.memory(), 0u) << "what nobody will read is dropped at once";
     j.run();
     EXPECT_TRUE(j.client.answer(id).closed);
     EXPECT_EQ(j.server.memory(), 0u);
   }
+}
+
+TEST(GrpcFlow, AClientMaySendOnWhileTheAnswerOfAFinishedStreamWaits) {
+  GrpcServerOptions options;
+  options.stream_window = kFull;
+  Joined j(options, {.stream_window = 100, .connection_window = 1u << 20, .auto_window_update = false});
+  j.handler.when_called = [&](StreamId id, std::string_view) { j.server.pause_reading(id, true); };
+  const StreamId id = j.client.start("/s/A");
+  for (int i = 0; i < 4; ++i) j.client.send(id, std::string(50'000, 'x'));
+  j.client.half_close(id);
+  j.run();
+  EXPECT_LT(j.sent_to_server, 70'000u);
+  j.server.reply(id, std::string(500, 'v'));
+  j.run();
+  EXPECT_GT(j.sent_to_server, 200'000u) << "the window is given back";
+  EXPECT_EQ(j.server.pending_bytes(id), 405u);
+  for (int i = 0; i < 5; ++i) {
+    j.client.credit(id, 100);
+    j.run();
+  }
+  EXPECT_EQ(j.client.answer(id).status(), GrpcStatus::Ok);
+  EXPECT_EQ(j.client.answer(id).reset_code, 0u);
+  EXPECT_EQ(j.server.open_streams(), 0u);
+}
+
+TEST(GrpcFlow, AStreamPausedAgainBeforeItWasServedStaysSilent) {
+  Joined j;
+  j.handler.when_called = [&](StreamId id, std::string_view) { j.server.pause_reading(id, true); };
+  const StreamId id = j.client.call("/s/A", "held");
+  j.run();
+  j.server.pause_reading(id, false);
+  j.server.pause_reading(id, true);
+  j.run();
+  EXPECT_THAT(j.handler.log, ElementsAre("1 call /s/A"));
+  j.server.pause_reading(id, false);
+  j.run();
+  EXPECT_THAT(j.handler.log, ElementsAre("1 call /s/A", "1 message held", "1 half-close"));
+}
+
+TEST(GrpcFlow, AStreamInheritsNothingFromTheOneBefore) {
+  Joined j({}, {.stream_window = 1000, .connection_window = 1u << 20, .auto_window_update = false});
+  const StreamId first = j.client.start("/s/A", {{"grpc-timeout", "1S"}});
+  j.client.send_raw(first, std::string("\0\0\0\0\x9half", 9));
+  j.run();
+  j.server.send_message(first, std::string(100'000, 'o'));
+  j.server.pause_reading(first, true);
+  j.run();
+  j.server.finish(first, GrpcStatus::NotFound, "of the first");
+  j.client.reset(first);
+  j.run();
+  ASSERT_EQ(j.server.open_streams(), 0u);
+  j.echo();
+  const StreamId second = j.client.call("/s/B", "x");
+  j.run();
+  EXPECT_THAT(j.client.answer(second).messages, ElementsAre("re: x"));
+  EXPECT_THAT(j.client.answer(second).trailers,
+              ElementsAre(std::pair<const std::string, std::string>("grpc-status", "0")));
+  EXPECT_EQ(j.server.memory(), 0u);
 }
 
 TEST(GrpcFlow, AMessageLargerThanTheWindowsArrives) {
@@ -473,15 +532,35 @@ TEST(GrpcFlood, AClientThatSendsAndNeverReadsIsBounded) {
   j.run();
   const std::string settings("\0\0\0\4\0\0\0\0\0", 9);
   std::string flood;
-  for (int i = 0; i < 500; ++i) flood += settings;
+  for (int i = 0; i < 100; ++i) flood += settings;
   size_t rounds = 0;
   while (j.server.wants_read() && !j.server.wants_close() && rounds < 1000) {
     j.server.on_bytes(j.now, flood);
     ++rounds;
   }
   EXPECT_LT(rounds, 10u);
+  EXPECT_FALSE(j.server.wants_close()) << "it is only not listened to any more";
   for (; rounds < 20; ++rounds) j.server.on_bytes(j.now, flood);
   EXPECT_TRUE(j.server.wants_close()) << "and one whose owner reads on all the same is closed";
+}
+
+TEST(GrpcFlood, CallsAreNotReadWhileTheirAnswersAreNotTaken) {
+  Joined j;
+  j.run();
+  j.handler.when_called = [&](StreamId id, std::string_view) { j.server.finish(id, GrpcStatus::Unimplemented, "no"); };
+  std::vector<StreamId> ids;
+  for (int i = 0; i < 2000; ++i) ids.push_back(j.client.call("/s/M", "x"));
+  const std::string bytes = j.client.take_output();
+  size_t read = 0;
+  for (; read < bytes.size() && j.server.wants_read(); read += 1000) j.server.on_bytes(j.now, bytes.substr(read, 1000));
+  EXPECT_LT(read, bytes.size() / 2);
+  for (; read < bytes.size(); read += 1000) {
+    while (j.server.wants_write()) j.to_client(j.server.take_output().flatten());
+    ASSERT_TRUE(j.server.wants_read());
+    j.server.on_bytes(j.now, bytes.substr(read, 1000));
+  }
+  j.run();
+  for (const StreamId id : ids) ASSERT_EQ(j.client.answer(id).status(), GrpcStatus::Unimplemented);
 }
 
 // ---- the end

@@ -16,7 +16,7 @@ namespace {
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";  // RFC 9113 3.4
 constexpr size_t kMaxHttp1Head = size_t{8} << 10;
 constexpr Duration kDrainPing = seconds(1);  // how long a stop waits for the client to have seen the first GOAWAY
-constexpr size_t kMaxQueuedFrames = 2000;    // answers to control frames; nghttp2 refuses by itself soon after
+constexpr size_t kMaxQueuedFrames = 500;     // that no window holds back; nghttp2 gives up at 1000 acknowledgements
 constexpr size_t kPooledStreams = 256;
 constexpr Duration kLived = milliseconds(100);  // a stream that is reset later was not opened for that
 
@@ -450,7 +450,7 @@ bool GrpcServerConnection::Session::wants_write() const {
 
 bool GrpcServerConnection::Session::wants_read() const {
   if (phase_ != Phase::Http2) return phase_ != Phase::Over;
-  return output_.size() <= options_.max_queued && nghttp2_session_get_outbound_queue_size(http2_) <= kMaxQueuedFrames;
+  return nghttp2_session_get_outbound_queue_size(http2_) <= kMaxQueuedFrames;
 }
 
 // ---- time and the end

@@ -65,6 +65,7 @@ struct Joined {
   }
   bool to_server(std::string_view bytes) {
     if (bytes.empty()) return false;
+    sent_to_server += bytes.size();
     server.on_bytes(now, bytes);
     return true;
   }
@@ -92,6 +93,7 @@ struct Joined {
   GrpcServerConnection server;
   GrpcClientConnection client;
   std::string from_server;
+  size_t sent_to_server = 0;
   bool client_ok = true;
 };
 
