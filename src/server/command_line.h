@@ -1,0 +1,33 @@
+// From the words of a command line to what is to be done.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/function.h"
+#include "base/result.h"
+#include "server/config.h"
+
+namespace witan::server {
+
+inline constexpr std::string_view kVersion = "0.1.0";
+
+// The outside of a command line, so that tests can bring their own.
+struct Surroundings {
+  Function<std::optional<std::string>(const std::string& name)> environment;
+  Function<Result<std::string>(const std::string& path)> read_file;
+};
+
+// Either a server is to run, or some text is to be printed and the process to end.
+struct Invocation {
+  std::optional<Config> serve;
+  std::string text;      // whole lines
+  int exit_code = 0;     // 0: the text goes to standard output; 2: wrong usage, the text is one line for standard error
+};
+
+// `words` without the program's name.
+Invocation read_command_line(std::vector<std::string> words, Surroundings& surroundings);
+
+}  // namespace witan::server

@@ -1,0 +1,237 @@
+#include "server/config.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include <fmt/format.h>
+
+namespace witan::server {
+namespace {
+
+// The half sentence of a Parsed, or the value put where it belongs.
+template <class T, class U>
+Parsed<void> keep(Parsed<T>&& parsed, U& into) {
+  if (!parsed) return std::unexpected(std::move(parsed.error()));
+  into = static_cast<U>(std::move(*parsed));
+  return {};
+}
+
+Parsed<env::Address> parse_where(std::string_view text) {
+  Result<env::Address> address = env::parse_address(text);
+  if (!address) return std::unexpected(std::move(address.error().message));
+  return *address;
+}
+
+std::vector<std::string_view> split(std::string_view text) {
+  std::vector<std::string_view> parts;
+  while (true) {
+    const size_t comma = text.find(',');
+    parts.push_back(text.substr(0, comma));
+    if (comma == std::string_view::npos) return parts;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+Parsed<void> set_name(Config& config, std::string_view text) {
+  if (text.empty() || text.find_first_of(",= ") != std::string_view::npos) {
+    return std::unexpected(std::string("a name without spaces, commas and equals signs is expected"));
+  }
+  config.name = text;
+  return {};
+}
+
+Parsed<void> set_data_dir(Config& config, std::string_view text) {
+  if (text.empty()) return std::unexpected(std::string("the path of a directory is expected"));
+  config.data_dir = text;
+  return {};
+}
+
+Parsed<void> set_etcd_advertise(Config& config, std::string_view text) {
+  std::vector<env::Address> addresses;
+  for (const std::string_view part : split(text)) {
+    Parsed<env::Address> address = parse_where(part);
+    if (!address) return std::unexpected(std::move(address.error()));
+    addresses.push_back(std::move(*address));
+  }
+  config.etcd_advertise = std::move(addresses);
+  return {};
+}
+
+Parsed<void> set_initial_cluster(Config& config, std::string_view text) {
+  std::vector<NamedAddress> members;
+  for (const std::string_view part : split(text)) {
+    const size_t equals = part.find('=');
+    if (equals == std::string_view::npos || equals == 0) {
+      return std::unexpected(fmt::format("'{}' is not of the form name=host:port", part));
+    }
+    Parsed<env::Address> address = parse_where(part.substr(equals + 1));
+    if (!address) return std::unexpected(std::move(address.error()));
+    const std::string_view name = part.substr(0, equals);
+    for (const NamedAddress& member : members) {
+      if (member.name == name) return std::unexpected(fmt::format("the name {} stands there twice", name));
+      if (member.address == *address) return std::unexpected(fmt::format("{} stands there twice", address->text()));
+    }
+    members.push_back({.name = std::string(name), .address = std::move(*address)});
+  }
+  config.initial_cluster = std::move(members);
+  return {};
+}
+
+Parsed<void> set_initial_cluster_state(Config& config, std::string_view text) {
+  if (text != "new" && text != "existing") return std::unexpected(std::string("either new or existing is expected"));
+  config.join_existing = text == "existing";
+  return {};
+}
+
+Parsed<void> set_token(Config& config, std::string_view text) {
+  if (text.empty()) return std::unexpected(std::string("some text is expected"));
+  config.initial_cluster_token = text;
+  return {};
+}
+
+Parsed<void> set_milliseconds(Duration& into, std::string_view text) {
+  Parsed<uint64_t> ms = parse_number(text, 1, 60'000);
+  if (!ms) return std::unexpected(ms.error() + " (milliseconds)");
+  into = milliseconds(*ms);
+  return {};
+}
+
+Parsed<void> set_bytes(uint64_t& into, std::string_view text, uint64_t low) {
+  Parsed<uint64_t> bytes = parse_bytes(text);
+  if (bytes && *bytes < low) return std::unexpected(fmt::format("at least {} bytes are needed", low));
+  return keep(std::move(bytes), into);
+}
+
+Parsed<void> set_max_request_bytes(Config& config, std::string_view text) {
+  // A command must fit one frame between members (16 MiB) with room for its header.
+  constexpr uint64_t kMost = 10u << 20;
+  uint64_t bytes = 0;
+  if (Parsed<void> set = set_bytes(bytes, text, 1); !set) return set;
+  if (bytes > kMost) return std::unexpected(fmt::format("at most 10MiB ({} bytes) is possible", kMost));
+  config.max_request_bytes = bytes;
+  return {};
+}
+
+Parsed<void> set_api_threads(Config& config, std::string_view text) {
+  return keep(parse_number(text, 0, 256), config.api_threads);
+}
+
+Parsed<void> set_log_level(Config& config, std::string_view text) {
+  const std::optional<LogLevel> level = os::parse_log_level(text);
+  if (!level) return std::unexpected(std::string("one of debug, info, warn and error is expected"));
+  config.log_level = *level;
+  return {};
+}
+
+Parsed<void> set_log_format(Config& config, std::string_view text) {
+  const std::optional<os::LogFormat> format = os::parse_log_format(text);
+  if (!format) return std::unexpected(std::string("either text or json is expected"));
+  config.log_format = *format;
+  return {};
+}
+
+constexpr uint64_t kMany = uint64_t{1} << 40;
+
+// In the order of the help.
+constexpr Setting kSettings[] = {
+    {"name", "NAME", "this member's name, unique in its cluster (default n1)", set_name},
+    {"data-dir", "PATH", "where everything durable is kept (default ./witan-data)", set_data_dir},
+    {"etcd-listen", "ADDRESS", "where clients that speak etcd's API connect (default 127.0.0.1:2379)",
+     [](Config& c, std::string_view t) { return keep(parse_where(t), c.etcd_listen); }},
+    {"etcd-advertise", "ADDRESSES", "what clients are told instead; required when listening on every address",
+     set_etcd_advertise},
+    {"peer-listen", "ADDRESS", "where the other members connect (default 127.0.0.1:2380)",
+     [](Config& c, std::string_view t) { return keep(parse_where(t), c.peer_listen); }},
+    {"peer-advertise", "ADDRESS", "what the other members are told instead; required when listening on every address",
+     [](Config& c, std::string_view t) { return keep(parse_where(t), c.peer_advertise); }},
+    {"initial-cluster", "N1=ADDRESS,...", "the members a new cluster begins with (default: this one alone)",
+     set_initial_cluster},
+    {"initial-cluster-state", "new|existing", "found a cluster, or join one that has added this member (default new)",
+     set_initial_cluster_state},
+    {"initial-cluster-token", "TEXT", "keeps clusters apart that were founded with the same members", set_token},
+    {"heartbeat-ms", "MS", "how often a leader is heard of (default 100)",
+     [](Config& c, std::string_view t) { return set_milliseconds(c.heartbeat, t); }},
+    {"election-ms", "MS", "how long a silent leader is waited for (default 1000)",
+     [](Config& c, std::string_view t) { return set_milliseconds(c.election, t); }},
+    {"snapshot-entries", "COUNT", "a snapshot is due after so many log entries (default 100000)",
+     [](Config& c, std::string_view t) { return keep(parse_number(t, 1, kMany), c.snapshot_entries); }},
+    {"snapshot-bytes", "SIZE", "or after so much log (default: the larger of 64MiB and the last snapshot)",
+     [](Config& c, std::string_view t) { return set_bytes(c.snapshot_bytes, t, 0); }},
+    {"api-threads", "COUNT", "threads for client connections; 0 shares the main one (default: cores - 1, at least 1)",
+     set_api_threads},
+    {"auto-compaction", "DURATION", "history older than this is forgotten; 0 keeps it (default 1h)",
+     [](Config& c, std::string_view t) { return keep(parse_duration(t), c.auto_compaction); }},
+    {"history-bytes", "SIZE", "and history beyond so many bytes (default 1GiB)",
+     [](Config& c, std::string_view t) { return set_bytes(c.history_bytes, t, 0); }},
+    {"memory-quota", "SIZE", "writes are refused when the data takes more (default: no quota)",
+     [](Config& c, std::string_view t) { return set_bytes(c.memory_quota, t, 0); }},
+    {"max-request-bytes", "SIZE", "a request larger than this is refused (default 1.5MiB)", set_max_request_bytes},
+    {"log-level", "LEVEL", "debug, info, warn or error (default info)", set_log_level},
+    {"log-format", "text|json", "how log lines are written, to standard error (default text)", set_log_format},
+};
+
+bool is_everywhere(const env::Address& address) { return address.host == "0.0.0.0" || address.host == "::"; }
+
+Result<> check_advertisable(const env::Address& listen, std::string_view api) {
+  if (is_everywhere(listen)) {
+    return fail(Code::Invalid, fmt::format("--{0}-listen {1} listens on every address, none of which can be told to others: "
+                                           "add --{0}-advertise HOST:{2} with the one they are to use",
+                                           api, listen.text(), listen.port));
+  }
+  if (listen.port == 0) {
+    return fail(Code::Invalid, fmt::format("--{0}-listen {1} leaves the port to the system, so that nobody can be told: "
+                                           "name a port, or add --{0}-advertise", api, listen.text()));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::span<const Setting> settings() { return kSettings; }
+
+const Setting* find_setting(std::string_view name) {
+  const auto at = std::ranges::find(kSettings, name, &Setting::name);
+  return at == std::end(kSettings) ? nullptr : &*at;
+}
+
+std::string environment_name(std::string_view setting) {
+  std::string name = "WITAN_";
+  for (const char c : setting) name.push_back(c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
+  return name;
+}
+
+Result<> apply_setting(Config& config, const Setting& setting, std::string_view text, std::string_view where) {
+  const Parsed<void> applied = setting.apply(config, text);
+  if (applied) return {};
+  return fail(Code::Invalid, fmt::format("{}: {}", where, applied.error()));
+}
+
+Result<> check(Config& config) {
+  if (config.etcd_advertise.empty()) {
+    if (auto possible = check_advertisable(config.etcd_listen, "etcd"); !possible) return possible;
+    config.etcd_advertise = {config.etcd_listen};
+  }
+  if (!config.peer_advertise) {
+    if (auto possible = check_advertisable(config.peer_listen, "peer"); !possible) return possible;
+    config.peer_advertise = config.peer_listen;
+  }
+  for (const env::Address& address : config.etcd_advertise) {
+    if (is_everywhere(address)) return fail(Code::Invalid, "--etcd-advertise: 0.0.0.0 is no address that a client could use; name a host");
+  }
+  if (is_everywhere(*config.peer_advertise)) {
+    return fail(Code::Invalid, "--peer-advertise: 0.0.0.0 is no address that a member could use; name a host");
+  }
+  if (config.etcd_listen == config.peer_listen && config.etcd_listen.port != 0) {
+    return fail(Code::Invalid, fmt::format("--etcd-listen and --peer-listen are both {}: give each a port of its own",
+                                           config.etcd_listen.text()));
+  }
+  // Thesis 9.2, as etcd demands it: below this ordinary jitter looks like a dead leader.
+  if (config.election < 5 * config.heartbeat) {
+    return fail(Code::Invalid, fmt::format("--election-ms {} is too short for --heartbeat-ms {}: it must be at least five times as long",
+                                           config.election / milliseconds(1), config.heartbeat / milliseconds(1)));
+  }
+  if (config.initial_cluster.empty()) config.initial_cluster = {{.name = config.name, .address = *config.peer_advertise}};
+  return {};
+}
+
+}  // namespace witan::server

@@ -1,0 +1,72 @@
+// What a server can be told, and the three places where it is told: a TOML file, the environment, flags. The same names
+// everywhere: `snapshot-bytes` in the file, WITAN_SNAPSHOT_BYTES, --snapshot-bytes. A later place wins over an earlier.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "env/address.h"
+#include "os/log.h"
+#include "server/values.h"
+
+namespace witan::server {
+
+struct NamedAddress {
+  std::string name;
+  env::Address address;
+  friend bool operator==(const NamedAddress&, const NamedAddress&) = default;
+};
+
+struct Config {
+  std::string name = "n1";
+  std::string data_dir = "witan-data";
+  env::Address etcd_listen{.host = "127.0.0.1", .port = 2379};
+  std::vector<env::Address> etcd_advertise;     // empty: etcd_listen, until check() fills it in
+  env::Address peer_listen{.host = "127.0.0.1", .port = 2380};
+  std::optional<env::Address> peer_advertise;   // likewise
+  std::vector<NamedAddress> initial_cluster;    // likewise: this member alone
+  bool join_existing = false;
+  std::string initial_cluster_token = "witan-cluster";
+  Duration heartbeat = milliseconds(100);
+  Duration election = milliseconds(1000);
+  uint64_t snapshot_entries = 100'000;
+  uint64_t snapshot_bytes = 0;                  // 0: the larger of 64 MiB and the last snapshot
+  std::optional<unsigned> api_threads;          // nothing: by the machine; 0: the node's own
+  Duration auto_compaction = seconds(3600);     // 0: never by time
+  uint64_t history_bytes = uint64_t{1} << 30;
+  uint64_t memory_quota = 0;                    // 0: none
+  uint64_t max_request_bytes = 1536 * 1024;
+  LogLevel log_level = LogLevel::Info;
+  os::LogFormat log_format = os::LogFormat::Text;
+};
+
+// One thing that can be told.
+struct Setting {
+  std::string_view name;    // "etcd-listen"
+  std::string_view value;   // what its value is called in the help
+  std::string_view help;
+  Parsed<void> (*apply)(Config&, std::string_view text);
+};
+std::span<const Setting> settings();
+const Setting* find_setting(std::string_view name);
+// "WITAN_ETCD_LISTEN"
+std::string environment_name(std::string_view setting);
+
+// Puts one value into `config`. `where` says where it stood: "--heartbeat-ms abc". Errors: Invalid, one whole sentence.
+Result<> apply_setting(Config& config, const Setting& setting, std::string_view text, std::string_view where);
+
+// Every key of the TOML text in `contents`. Errors name the file and the line.
+Result<> apply_file(Config& config, std::string_view path, std::string_view contents);
+
+// What no setting alone can know. Fills in what follows from other settings.
+Result<> check(Config& config);
+
+}  // namespace witan::server
