@@ -1,5 +1,5 @@
 // What things count for in budgets: sizes on a 64-bit machine with malloc's header, fixed so that every member and every
-// build counts alike (core C3). docs/formats/snapshot.md has nothing of it; docs/decisions/memory.md explains it.
+// build counts alike (core C3). docs/decisions/0004-memory-of-a-key.md has the budget.
 #pragma once
 
 #include <cstdint>
