@@ -18,7 +18,8 @@ bool agrees(const SnapshotMeta& snapshot, const std::vector<Entry>& entries) {
 Log make_log(Initial& initial) {
   const SnapshotMeta& snapshot = initial.snapshot;
   std::vector<Entry> entries = std::move(initial.entries);
-  CHECK(initial.applied >= snapshot.index, "applied {} is older than the snapshot at {}", initial.applied, snapshot.index);
+  CHECK(initial.applied >= snapshot.index, "applied {} is older than the snapshot at {}", initial.applied,
+        snapshot.index);
   if (entries.empty() || entries.front().index > snapshot.index) {
     return Log(snapshot.index, snapshot.term, std::move(entries), initial.applied);
   }
@@ -35,13 +36,8 @@ Term term_of(const Message& message) {
 }
 
 Raft::Core::Core(Options options, Initial initial, Instant now, Rng rng, Logger logger)
-    : options_(options),
-      rng_(rng),
-      logger_(std::move(logger)),
-      now_(now),
-      term_(initial.hard_state.term),
-      vote_(initial.hard_state.vote),
-      log_([&] {
+    : options_(options), rng_(rng), logger_(std::move(logger)), now_(now), term_(initial.hard_state.term),
+      vote_(initial.hard_state.vote), log_([&] {
         if (!agrees(initial.snapshot, initial.entries)) {
           initial.entries.clear();
           reset_ = initial.snapshot;
@@ -65,9 +61,8 @@ Raft::Core::Core(Options options, Initial initial, Instant now, Rng rng, Logger 
   durable_term_ = saved_.term;
   durable_vote_ = saved_.vote;
   // Nobody else can lead when nobody else votes: a lone member need not wait.
-  role_ = FollowerRole{.leader = kNobody,
-                       .heard = now,
-                       .deadline = quorum_.is_only(options_.id) ? now : election_deadline()};
+  role_ = FollowerRole{
+      .leader = kNobody, .heard = now, .deadline = quorum_.is_only(options_.id) ? now : election_deadline()};
 }
 
 Output Raft::Core::step(Instant now, Event event) {
@@ -207,7 +202,7 @@ void Raft::Core::hand_out() {
   }
 }
 
-// ---- The public face ------------------------------------------------------------------------------------------------
+// ---- The public face ----------------------------------------------------------------------------------------------
 
 Raft::Raft(Options options, Initial initial, Instant now, Rng rng, Logger log)
     : core_(std::make_unique<Core>(options, std::move(initial), now, rng, std::move(log))) {}

@@ -50,8 +50,8 @@ struct LeaderRole {
   Index first;              // the empty entry that began the term
   std::vector<Peer> peers;  // everybody else in the configuration, sorted by id
   Instant heartbeat_at;
-  Instant check_at;            // look then whether a quorum was heard (thesis 6.2)
-  size_t uncommitted = 0;      // cost of the entries in (commit, last]
+  Instant check_at;        // look then whether a quorum was heard (thesis 6.2)
+  size_t uncommitted = 0;  // cost of the entries in (commit, last]
   std::optional<Transfer> transfer;
 
   struct Read {
@@ -62,14 +62,13 @@ struct LeaderRole {
   std::vector<uint64_t> parked;  // reads from before this term's first commit
   std::deque<Read> reads;        // in the order of round
   uint64_t round = 0;            // the last one started
-  uint64_t timer_round = 0;      // the last one that the heartbeat timer started
 
   Peer* find(NodeId id);
 };
 
 using AnyRole = std::variant<FollowerRole, PreCandidateRole, CandidateRole, LeaderRole>;
 
-// ---- What was given to the disk and is not known to be there yet ----------------------------------------------------
+// ---- What was given to the disk and is not known to be there yet --------------------------------------------------
 
 struct InFlight {
   Ticket ticket;

@@ -88,7 +88,8 @@ std::string Raft::Core::describe() const {
   auto at = std::back_inserter(out);
   fmt::format_to(at, "log {}..{} in memory from {} term={} stable={} commit={} applied={}\n", log_.base() + 1,
                  log_.last(), log_.evicted() + 1, log_.last_term(), log_.stable(), log_.commit(), log_.applied());
-  fmt::format_to(at, "members {}{}\n", raft::describe(configuration()), configuration_committed() ? "" : " (uncommitted)");
+  fmt::format_to(at, "members {}{}\n", raft::describe(configuration()),
+                 configuration_committed() ? "" : " (uncommitted)");
   const LeaderRole* lead = leader();
   if (lead == nullptr) return out;
   for (const Peer& peer : lead->peers) {

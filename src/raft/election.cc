@@ -25,9 +25,8 @@ Instant Raft::Core::election_deadline() {
 // Thesis 4.2.2: a member that is on its way out still campaigns until its removal is committed. It may be the only one
 // whose log is good enough to lead, and is not counted when it does.
 bool Raft::Core::can_campaign() const {
-  return std::ranges::any_of(configurations_, [this](const ConfigurationAt& one) {
-    return one.configuration.is_voter(options_.id);
-  });
+  return std::ranges::any_of(configurations_,
+                             [this](const ConfigurationAt& one) { return one.configuration.is_voter(options_.id); });
 }
 
 void Raft::Core::become_follower(Term term, NodeId leader_id) {
@@ -119,7 +118,8 @@ bool Raft::Core::catch_up_with_term(NodeId from, const Message& message) {
     }
     if (request->pre) return true;  // asks about a term, is not in it
   }
-  if (const auto* reply = std::get_if<VoteReply>(&message); reply != nullptr && reply->pre && reply->granted) return true;
+  if (const auto* reply = std::get_if<VoteReply>(&message); reply != nullptr && reply->pre && reply->granted)
+    return true;
   const bool leads = std::holds_alternative<AppendRequest>(message) || std::holds_alternative<Heartbeat>(message);
   become_follower(term_of(message), leads ? from : kNobody);
   return true;
@@ -127,12 +127,16 @@ bool Raft::Core::catch_up_with_term(NodeId from, const Message& message) {
 
 // A message of an earlier term: its sender missed something and learns our term, so that a stale leader steps down
 // and a stale candidate follows. The reply to a leader matters even when it is the one that a majority still hears:
-// a member that comes back with a higher term (it campaigned without success) would otherwise never be able to follow it.
+// a member that comes back with a higher term (it campaigned without success) would otherwise never be able to follow
+// it.
 void Raft::Core::answer_old_term(NodeId from, const Message& message) {
   if (const auto* request = std::get_if<VoteRequest>(&message)) {
     send(from, VoteReply{.term = term_, .pre = request->pre, .granted = false});
   } else if (const auto* append = std::get_if<AppendRequest>(&message)) {
-    send(from, AppendReply{.term = term_, .accepted = false, .rejected = append->prev_index, .hint = log_.last(),
+    send(from, AppendReply{.term = term_,
+                           .accepted = false,
+                           .rejected = append->prev_index,
+                           .hint = log_.last(),
                            .hint_term = log_.last_term()});
   } else if (std::holds_alternative<Heartbeat>(message)) {
     send(from, HeartbeatReply{.term = term_, .round = 0});
@@ -145,7 +149,8 @@ void Raft::Core::on_message(NodeId from, const VoteRequest& request) {
   const bool free = vote_ == from || (vote_ == kNobody && !follows) || (request.pre && request.term > term_);
   // Our own suffrage does not matter: the candidate may know of a configuration that we have not seen (thesis 4.2.2).
   const bool granted = free && log_.is_up_to_date(request.last_index, request.last_term);
-  if (request.pre) return send(from, VoteReply{.term = granted ? request.term : term_, .pre = true, .granted = granted});
+  if (request.pre)
+    return send(from, VoteReply{.term = granted ? request.term : term_, .pre = true, .granted = granted});
   if (!granted) return send(from, VoteReply{.term = term_, .pre = false, .granted = false});
   vote_ = from;
   role_ = FollowerRole{.leader = kNobody, .heard = now_, .deadline = election_deadline()};

@@ -20,7 +20,7 @@ size_t entries_in(const std::vector<AppendRequest>& requests) {
   return count;
 }
 
-// ---- Windows ------------------------------------------------------------------------------------------------------------
+// ---- Windows ------------------------------------------------------------------------------------------------------
 
 TEST(Windows, BoundWhatIsUnderWayInMessages) {
   Solo one({1, 2, 3}, {.max_inflight_messages = 3});
@@ -74,6 +74,19 @@ TEST(Windows, ABrokenConnectionMeansProbing) {
   EXPECT_EQ(sent.back().entries.size(), 2U);
 }
 
+TEST(Windows, WhatWasLostIsRetriedOnceAHeartbeatIntervalHoweverLateAndManyTheAnswersAre) {
+  Solo one;
+  one.lead_with(2);
+  one.propose("a");
+  one.sent.clear();
+  // The answers take longer than the interval, and a read round's answers come in between.
+  for (int i = 0; i < 3; ++i) one.wake();
+  one.step(ReadIndex{.id = 1});
+  EXPECT_THAT(one.take_sent<AppendRequest>(2), IsEmpty());
+  for (uint64_t round = 1; round <= 4; ++round) one.receive(2, HeartbeatReply{.term = Term(1), .round = round});
+  EXPECT_EQ(one.take_sent<AppendRequest>(2).size(), 1U);
+}
+
 TEST(Batches, OneStepIsOneMessageAPeerAndOneWrite) {
   Solo one;
   one.lead_with(2);
@@ -95,14 +108,14 @@ TEST(Batches, EntriesShareTheProposersBytes) {
   EXPECT_EQ(one.take_sent<AppendRequest>(2).front().entries.front().data.data(), command.data());
 }
 
-// ---- Proposals ----------------------------------------------------------------------------------------------------------
+// ---- Proposals ----------------------------------------------------------------------------------------------------
 
 TEST(Proposals, AreRefusedWithTheReason) {
   Solo one;
-  EXPECT_EQ(one.propose("a").proposed->error().code, Code::NotLeader);
+  EXPECT_EQ(refusal(one.propose("a")), Code::NotLeader);
   one.lead_with(2);
-  EXPECT_EQ(one.step(Propose{.commands = {Blob("a")}, .only_in = Term(9)}).proposed->error().code, Code::NotLeader);
-  EXPECT_EQ(one.step(Propose{.commands = {}, .only_in = {}}).proposed->error().code, Code::Invalid);
+  EXPECT_EQ(refusal(one.step(Propose{.commands = {Blob("a")}, .only_in = Term(9)})), Code::NotLeader);
+  EXPECT_EQ(refusal(one.step(Propose{.commands = {}, .only_in = {}})), Code::Invalid);
   EXPECT_EQ(one.raft.last_index(), Index(1));
   const Output output = one.step(Propose{.commands = {Blob("a"), Blob("b")}, .only_in = Term(1)});
   EXPECT_EQ((*output.proposed)->first, Index(2));
@@ -114,14 +127,14 @@ TEST(Proposals, AreBoundedInUncommittedBytesAllOrNone) {
   Solo one({1, 2, 3}, {.max_uncommitted_bytes = 1000});
   one.lead_with(2);
   one.slow_disk = true;
-  EXPECT_TRUE(one.propose(std::string(700, 'x')).proposed->has_value());
+  EXPECT_EQ(refusal(one.propose(std::string(700, 'x'))), std::nullopt);
   const Output refused = one.step(Propose{.commands = {Blob("a"), Blob(std::string(300, 'x'))}, .only_in = {}});
-  EXPECT_EQ(refused.proposed->error().code, Code::Exhausted);
+  EXPECT_EQ(refusal(refused), Code::Exhausted);
   EXPECT_EQ(one.raft.last_index(), Index(2));
   one.accept(2);
   one.accept(3);
-  EXPECT_TRUE(one.propose(std::string(5000, 'x')).proposed->has_value()) << "nothing waits, so one is always taken";
-  EXPECT_EQ(one.propose("a").proposed->error().code, Code::Exhausted);
+  EXPECT_EQ(refusal(one.propose(std::string(5000, 'x'))), std::nullopt) << "nothing waits, so one is always taken";
+  EXPECT_EQ(refusal(one.propose("a")), Code::Exhausted);
 }
 
 TEST(Proposals, ANewLeaderCountsWhatItInheritsAndStillAppendsItsFirstEntry) {
@@ -130,12 +143,12 @@ TEST(Proposals, ANewLeaderCountsWhatItInheritsAndStillAppendsItsFirstEntry) {
   Solo one(std::move(initial), {.max_uncommitted_bytes = 1000});
   one.lead();
   EXPECT_EQ(one.raft.last_index(), Index(2));
-  EXPECT_EQ(one.propose("a").proposed->error().code, Code::Exhausted);
+  EXPECT_EQ(refusal(one.propose("a")), Code::Exhausted);
   one.accept(2);
-  EXPECT_TRUE(one.propose("a").proposed->has_value());
+  EXPECT_EQ(refusal(one.propose("a")), std::nullopt);
 }
 
-// ---- Memory, disk and snapshots -----------------------------------------------------------------------------------------
+// ---- Memory, disk and snapshots -----------------------------------------------------------------------------------
 
 TEST(Tail, IsReadBackFromDiskForAFollowerThatLags) {
   Solo one({1, 2, 3}, {.max_tail_bytes = 0});
@@ -143,7 +156,8 @@ TEST(Tail, IsReadBackFromDiskForAFollowerThatLags) {
   for (int i = 0; i < 5; ++i) one.propose("x");
   one.accept(2);
   one.step(Applied{Index(6)});
-  Output output = one.receive(3, AppendReply{.term = Term(1), .accepted = false, .rejected = Index(0), .hint = Index(0)});
+  Output output =
+      one.receive(3, AppendReply{.term = Term(1), .accepted = false, .rejected = Index(0), .hint = Index(0)});
   output = one.accept(3, Index(1));
   ASSERT_EQ(output.fetches.size(), 1U);
   EXPECT_EQ(output.fetches.front().from, Index(2));
@@ -268,7 +282,8 @@ TEST(Start, FromASnapshotAndALogThatDisagreeKeepsTheSnapshotAndSaysSo) {
     uint64_t last;
   };
   // The snapshot stands for 4 entries, the last of term 2.
-  for (const Row& row : {Row{{1, 1}, true, 4}, Row{{1, 1, 1, 1, 1}, true, 4}, Row{{1, 1, 2, 2, 2}, false, 5}, Row{{}, true, 4}}) {
+  for (const Row& row :
+       {Row{{1, 1}, true, 4}, Row{{1, 1, 1, 1, 1}, true, 4}, Row{{1, 1, 2, 2, 2}, false, 5}, Row{{}, true, 4}}) {
     Initial initial = on_disk(2, row.log);
     initial.snapshot = {.index = Index(4), .term = Term(2), .configuration = members({1, 2, 3})};
     initial.applied = Index(4);
@@ -278,6 +293,21 @@ TEST(Start, FromASnapshotAndALogThatDisagreeKeepsTheSnapshotAndSaysSo) {
     EXPECT_EQ(one.raft.last_index(), Index(row.last));
     EXPECT_EQ(one.raft.commit_index(), Index(4));
   }
+}
+
+TEST(Compaction, IsNoReasonToForgetWhatIsNeededStill) {
+  Solo one;
+  one.lead_with(2);
+  one.slow_disk = true;
+  one.propose("a");
+  one.propose("b");
+  one.accept(2);
+  one.accept(3);
+  ASSERT_EQ(one.raft.commit_index(), Index(3));
+  one.step(Compact{Index(3)});  // committed and applied, but this member's disk is behind
+  EXPECT_EQ(one.raft.first_index(), Index(2));
+  one.step(Compact{Index(99)});
+  EXPECT_EQ(one.raft.first_index(), Index(2));
 }
 
 TEST(Start, HandsOutWhatWasKnownToBeCommitted) {
@@ -296,7 +326,7 @@ TEST(Start, OfALoneVoterDoesNotWait) {
   EXPECT_EQ(one.raft.next_deadline(), Instant::never());
 }
 
-// ---- Standing aside -----------------------------------------------------------------------------------------------------
+// ---- Standing aside -----------------------------------------------------------------------------------------------
 
 TEST(StepDown, NamesASuccessorAndKeepsQuietForAnElectionTimeout) {
   Solo one;
@@ -307,6 +337,17 @@ TEST(StepDown, NamesASuccessorAndKeepsQuietForAnElectionTimeout) {
   EXPECT_GE(one.raft.next_deadline() - one.now, milliseconds(1000));
 }
 
+TEST(StepDown, DoesNotRenewTheLeadersLease) {
+  Solo one;
+  one.receive(2, Heartbeat{.term = Term(1), .commit = Index(0), .round = 1});
+  one.now = one.now + milliseconds(900);
+  one.step(StepDown{"a stalled disk"});
+  one.now = one.now + milliseconds(100);
+  one.sent.clear();
+  one.receive(3, VoteRequest{.term = Term(2), .pre = true, .last_index = Index(0), .last_term = Term(0)});
+  EXPECT_TRUE(one.take_sent<VoteReply>(3).front().granted);
+}
+
 TEST(StepDown, PostponesACampaign) {
   Solo one;
   one.now = one.raft.next_deadline() - milliseconds(1);
@@ -314,7 +355,7 @@ TEST(StepDown, PostponesACampaign) {
   EXPECT_GE(one.raft.next_deadline() - one.now, milliseconds(1000));
 }
 
-// ---- Peers that lie -----------------------------------------------------------------------------------------------------
+// ---- Peers that lie -----------------------------------------------------------------------------------------------
 
 TEST(HostilePeers, MalformedAppendsAreDroppedWhole) {
   const auto entry = [](uint64_t term, uint64_t index) {
@@ -349,7 +390,10 @@ TEST(HostilePeers, NobodyRewritesWhatIsCommitted) {
   Initial initial = on_disk(2, {1, 1, 2});
   initial.hard_state.commit = Index(3);
   Solo one(std::move(initial), {});
-  one.receive(2, AppendRequest{.term = Term(3), .prev_index = Index(1), .prev_term = Term(1), .commit = Index(9),
+  one.receive(2, AppendRequest{.term = Term(3),
+                               .prev_index = Index(1),
+                               .prev_term = Term(1),
+                               .commit = Index(9),
                                .entries = entries_of(2, {3, 3, 3})});
   EXPECT_EQ(one.raft.term_at(Index(2)), Term(1));
   EXPECT_EQ(one.raft.term_at(Index(3)), Term(2));
@@ -359,7 +403,8 @@ TEST(HostilePeers, CommitsBeyondTheLogAreNotBelieved) {
   Solo one(on_disk(2, {1, 1}), {});
   one.receive(2, Heartbeat{.term = Term(2), .commit = Index(kMost), .round = 1});
   EXPECT_EQ(one.raft.commit_index(), Index(0));
-  one.receive(2, AppendRequest{.term = Term(2), .prev_index = Index(kMost), .prev_term = Term(2), .commit = Index(kMost)});
+  one.receive(2,
+              AppendRequest{.term = Term(2), .prev_index = Index(kMost), .prev_term = Term(2), .commit = Index(kMost)});
   EXPECT_EQ(one.raft.commit_index(), Index(0));
 }
 
@@ -370,8 +415,10 @@ TEST(HostilePeers, ImpossibleRepliesMoveNothing) {
   for (const uint64_t from : {2, 9}) {
     one.accept(from, Index(kMost));
     one.receive(from, AppendReply{.term = Term(1), .accepted = false, .rejected = Index(kMost), .hint = Index(kMost)});
-    one.receive(from, AppendReply{.term = Term(1), .accepted = false, .rejected = Index(0), .hint = Index(kMost),
-                                  .hint_term = Term(kMost)});
+    one.receive(
+        from,
+        AppendReply{
+            .term = Term(1), .accepted = false, .rejected = Index(0), .hint = Index(kMost), .hint_term = Term(kMost)});
     one.receive(from, HeartbeatReply{.term = Term(1), .round = kMost});
     one.receive(from, SnapshotReply{.term = Term(1), .accepted = true, .index = Index(kMost)});
     one.receive(from, VoteReply{.term = Term(1), .pre = false, .granted = true});
@@ -381,7 +428,8 @@ TEST(HostilePeers, ImpossibleRepliesMoveNothing) {
     one.receive(from, TimeoutNow{Term(1)});
   }
   EXPECT_EQ(one.raft.commit_index(), Index(1));
-  EXPECT_EQ(one.raft.standing(), (Standing{.role = Role::Leader, .term = Term(1), .leader = NodeId(1), .leading = true}));
+  EXPECT_EQ(one.raft.standing(),
+            (Standing{.role = Role::Leader, .term = Term(1), .leader = NodeId(1), .leading = true}));
   one.step(ReadIndex{.id = 1});
   EXPECT_THAT(one.reads, IsEmpty());
 }
@@ -414,7 +462,10 @@ TEST(HostilePeers, APeerThatLostItsDiskDoesNotMakeTheLeaderSpin) {
 TEST(StaleTickets, AreIgnored) {
   Solo one;
   one.slow_disk = true;
-  one.receive(2, AppendRequest{.term = Term(1), .prev_index = Index(0), .prev_term = Term(0), .commit = Index(0),
+  one.receive(2, AppendRequest{.term = Term(1),
+                               .prev_index = Index(0),
+                               .prev_term = Term(0),
+                               .commit = Index(0),
                                .entries = entries_of(1, {1})});
   Ticket wrong = one.writes.front().ticket;
   wrong.term = Term(9);

@@ -215,18 +215,30 @@ class Player {
 
   using Verb = void (Player::*)(const Command&);
   const std::map<std::string, Verb> verbs_ = {
-      {"disk", &Player::disk},         {"due", &Player::due},
-      {"advance", &Player::advance},   {"campaign", &Player::campaign},
-      {"settle", &Player::settle},     {"hold", &Player::hold},
-      {"release", &Player::release},   {"write", &Player::write},
-      {"deliver", &Player::deliver},   {"lose", &Player::lose},
-      {"propose", &Player::propose},   {"read", &Player::read},
-      {"members", &Player::change},    {"transfer", &Player::transfer},
-      {"step-down", &Player::step_down}, {"unreachable", &Player::unreachable},
-      {"cut", &Player::cut},           {"isolate", &Player::isolate},
-      {"heal", &Player::heal},         {"crash", &Player::crash},
-      {"restart", &Player::restart},   {"snapshot", &Player::snapshot},
-      {"show", &Player::show},         {"run", &Player::run},
+      {"disk", &Player::disk},
+      {"due", &Player::due},
+      {"advance", &Player::advance},
+      {"campaign", &Player::campaign},
+      {"settle", &Player::settle},
+      {"hold", &Player::hold},
+      {"release", &Player::release},
+      {"write", &Player::write},
+      {"deliver", &Player::deliver},
+      {"lose", &Player::lose},
+      {"propose", &Player::propose},
+      {"read", &Player::read},
+      {"members", &Player::change},
+      {"transfer", &Player::transfer},
+      {"step-down", &Player::step_down},
+      {"unreachable", &Player::unreachable},
+      {"cut", &Player::cut},
+      {"isolate", &Player::isolate},
+      {"heal", &Player::heal},
+      {"crash", &Player::crash},
+      {"restart", &Player::restart},
+      {"snapshot", &Player::snapshot},
+      {"show", &Player::show},
+      {"run", &Player::run},
   };
   std::optional<Cluster> cluster_;
   std::vector<std::string> shown_;
@@ -234,9 +246,9 @@ class Player {
 
 const std::vector<std::string>& scripts() {
   static const std::vector<std::string> kScripts = {
-      "election",     "replication",        "divergence",     "pre_vote",         "check_quorum",
-      "joint_add",    "joint_remove",       "joint_replace_leader", "learner",    "snapshot",
-      "transfer",     "read_index",         "async_append",
+      "election",  "replication",  "divergence",           "pre_vote", "check_quorum",
+      "joint_add", "joint_remove", "joint_replace_leader", "learner",  "snapshot",
+      "transfer",  "read_index",   "async_append",
   };
   return kScripts;
 }

@@ -7,7 +7,8 @@
 namespace witan::raft {
 
 Log::Log(Index base, Term base_term, std::vector<Entry> entries, Index applied)
-    : base_(base), evicted_(base), applied_(applied), delivered_(applied), commit_(applied), stable_(base), saved_(base) {
+    : base_(base), evicted_(base), applied_(applied), delivered_(applied), commit_(applied), stable_(base),
+      saved_(base) {
   runs_.push_back({base, base_term});
   for (Entry& entry : entries) append(std::move(entry));
   CHECK(base <= applied && applied <= last(), "applied {} is outside of the log {}..{}", applied, base, last());

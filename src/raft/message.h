@@ -36,10 +36,10 @@ struct AppendRequest {
 struct AppendReply {
   Term term;
   bool accepted = false;
-  Index match;      // accepted: everything up to here is on the sender's disk and equals the leader's log
-  Index rejected;   // refused: the prev_index that did not match
-  Index hint;       // refused: largest index at which the logs may still agree, with
-  Term hint_term;   //          the sender's term there (fast back-tracking)
+  Index match;     // accepted: everything up to here is on the sender's disk and equals the leader's log
+  Index rejected;  // refused: the prev_index that did not match
+  Index hint;      // refused: largest index at which the logs may still agree, with
+  Term hint_term;  //          the sender's term there (fast back-tracking)
 };
 
 // Keeps followers from campaigning and carries the id of the read round that its reply confirms (thesis 6.4).

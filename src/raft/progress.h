@@ -60,6 +60,7 @@ struct Peer {
   Index probe_commit;     // what the probe under way says; it is learned only if the logs agree
   uint64_t round = 0;     // the last heartbeat round it answered
   Instant heard;          // when it last said anything in this term
+  Instant tried;          // when entries or a snapshot were last tried on it
   // A member that the newest configuration removed is served a little longer, so that it learns about it.
   std::optional<Instant> dropped_at;
 

@@ -40,7 +40,8 @@ bool majority(const std::vector<NodeId>& list, InSet in_set) {
 
 template <class InSet>
 bool is_quorum(const Electorate& electorate, InSet in_set) {
-  return majority(electorate.incoming, in_set) && (electorate.outgoing.empty() || majority(electorate.outgoing, in_set));
+  return majority(electorate.incoming, in_set) &&
+         (electorate.outgoing.empty() || majority(electorate.outgoing, in_set));
 }
 
 TEST(Quorum, AgreesOnTheLargestIndexThatAQuorumHas) {
@@ -89,7 +90,8 @@ TEST(Quorum, OfNobodyAgreesOnNothing) {
 }
 
 TEST(Quorum, KnowsWhoDecidesAlone) {
-  Configuration one{.members = {{.id = NodeId(1), .incoming = Suffrage::Voter}, {.id = NodeId(2), .incoming = Suffrage::Learner}}};
+  Configuration one{
+      .members = {{.id = NodeId(1), .incoming = Suffrage::Voter}, {.id = NodeId(2), .incoming = Suffrage::Learner}}};
   EXPECT_TRUE(Quorum(one).is_only(NodeId(1)));
   EXPECT_FALSE(Quorum(one).is_only(NodeId(2)));
   one.joint = true;

@@ -27,12 +27,12 @@ namespace witan::raft {
 struct Options {
   NodeId id;
   Duration heartbeat = milliseconds(100);
-  Duration election = milliseconds(1000);  // timeouts are drawn from [election, 2 * election)
-  size_t max_append_bytes = 1 << 20;       // of entries in one AppendRequest; a single larger entry still goes
-  size_t max_inflight_messages = 256;      // window per follower, in messages
-  size_t max_inflight_bytes = 8 << 20;     //                      and bytes
-  size_t max_uncommitted_bytes = 64 << 20; // beyond it proposals are refused with Exhausted
-  size_t max_tail_bytes = 32 << 20;        // of applied, durable entries kept in memory for slow followers (core D4)
+  Duration election = milliseconds(1000);   // timeouts are drawn from [election, 2 * election)
+  size_t max_append_bytes = 1 << 20;        // of entries in one AppendRequest; a single larger entry still goes
+  size_t max_inflight_messages = 256;       // window per follower, in messages
+  size_t max_inflight_bytes = 8 << 20;      //                      and bytes
+  size_t max_uncommitted_bytes = 64 << 20;  // beyond it proposals are refused with Exhausted
+  size_t max_tail_bytes = 32 << 20;         // of applied, durable entries kept in memory for slow followers (core D4)
 };
 
 // What recovery found on disk.
@@ -58,10 +58,16 @@ struct Ticket {
 
 // ---- Events -------------------------------------------------------------------------------------------------------
 
-struct Wake {};                       // the deadline passed
-struct Receive { Envelope envelope; };  // from a peer, already authenticated as envelope.from
-struct Persisted { Ticket ticket; };
-struct Applied { Index index; };
+struct Wake {};  // the deadline passed
+struct Receive {
+  Envelope envelope;
+};  // from a peer, already authenticated as envelope.from
+struct Persisted {
+  Ticket ticket;
+};
+struct Applied {
+  Index index;
+};
 // Commands to replicate. All or none are accepted. `only_in` set: refused unless this is that term (core P3).
 struct Propose {
   std::vector<Blob> commands;
@@ -74,16 +80,36 @@ struct ProposeMembership {
   std::optional<Term> only_in;
 };
 // A batch of linearizable reads; answered by Output::reads with the same id, or by reads_failed.
-struct ReadIndex { uint64_t id = 0; };
-struct TransferLeadership { NodeId to; };  // kNobody: the most advanced voter
-struct StepDown { std::string reason; };   // give up leadership now (a stalled disk, a digest minority)
-struct Compact { Index index; };           // the state is durable elsewhere up to here; drop older entries
+struct ReadIndex {
+  uint64_t id = 0;
+};
+struct TransferLeadership {
+  NodeId to;
+};  // kNobody: the most advanced voter
+struct StepDown {
+  std::string reason;
+};  // give up leadership now (a stalled disk, a digest minority)
+struct Compact {
+  Index index;
+};  // the state is durable elsewhere up to here; drop older entries
 // Entries asked for by Output::fetches, or nothing when they are no longer there (then a snapshot is sent).
-struct Fetched { NodeId peer; std::vector<Entry> entries; };
-struct SnapshotSent { NodeId to; bool delivered = false; };  // the streaming ended; delivered = the receiver confirmed
+struct Fetched {
+  NodeId peer;
+  std::vector<Entry> entries;
+};
+struct SnapshotSent {
+  NodeId to;
+  bool delivered = false;
+};  // the streaming ended; delivered = the receiver confirmed
 // A snapshot from `from` is complete and durable on this member, but not yet in the state machine.
-struct SnapshotReceived { NodeId from; Term term; SnapshotMeta meta; };
-struct Unreachable { NodeId peer; };  // a connection broke: probe instead of pipelining
+struct SnapshotReceived {
+  NodeId from;
+  Term term;
+  SnapshotMeta meta;
+};
+struct Unreachable {
+  NodeId peer;
+};  // a connection broke: probe instead of pipelining
 
 using Event = std::variant<Wake, Receive, Persisted, Applied, Propose, ProposeMembership, ReadIndex, TransferLeadership,
                            StepDown, Compact, Fetched, SnapshotSent, SnapshotReceived, Unreachable>;
@@ -96,18 +122,30 @@ struct Persist {
   std::optional<HardState> hard_state;
   // The whole log gives way to this snapshot, which is durable already: the log goes on at reset->index + 1.
   std::optional<SnapshotMeta> reset;
-  std::optional<Index> cut_from;   // drop entries at and after this index first (core D3); never together with `reset`
-  std::vector<Entry> entries;      // contiguous with what is left
-  std::vector<Envelope> then_send; // only after all of the above is on disk
+  std::optional<Index> cut_from;    // drop entries at and after this index first (core D3); never together with `reset`
+  std::vector<Entry> entries;       // contiguous with what is left
+  std::vector<Envelope> then_send;  // only after all of the above is on disk
 };
 
-struct ReadReady { uint64_t id = 0; Index index; };  // serve it once applied >= index
-struct Accepted { Index first; Index last; Term term; };
+struct ReadReady {
+  uint64_t id = 0;
+  Index index;
+};  // serve it once applied >= index
+struct Accepted {
+  Index first;
+  Index last;
+  Term term;
+};
 
 // What was proposed, and what came of it: exactly one per Propose or ProposeMembership event.
 using ProposeResult = std::expected<Accepted, Error>;  // Error: certainly not applied (core P2)
 
-struct Fetch { NodeId peer; Index from; Index to; size_t max_bytes = 0; };  // entries [from, to] out of the log on disk
+struct Fetch {
+  NodeId peer;
+  Index from;
+  Index to;
+  size_t max_bytes = 0;
+};  // entries [from, to] out of the log on disk
 
 enum class Role : uint8_t { Follower, PreCandidate, Candidate, Leader };
 std::string_view role_name(Role role);
@@ -123,15 +161,15 @@ struct Standing {
 struct Output {
   std::vector<Envelope> messages;  // to be sent at once
   std::optional<Persist> persist;
-  std::vector<Entry> committed;    // in order, each index exactly once
+  std::vector<Entry> committed;  // in order, each index exactly once
   std::vector<ReadReady> reads;
   std::vector<uint64_t> reads_failed;  // leadership was lost or is not there: certainly not served
   std::optional<ProposeResult> proposed;
-  std::optional<Error> transfer_refused;     // TransferLeadership could not even begin
+  std::optional<Error> transfer_refused;  // TransferLeadership could not even begin
   std::vector<Fetch> fetches;
-  std::vector<NodeId> send_snapshot;         // start streaming the newest snapshot to these
-  std::optional<SnapshotMeta> install;       // put this received snapshot into the state machine, then go on applying
-  std::optional<Standing> standing;          // set when it changed
+  std::vector<NodeId> send_snapshot;           // start streaming the newest snapshot to these
+  std::optional<SnapshotMeta> install;         // put this received snapshot into the state machine, then go on applying
+  std::optional<Standing> standing;            // set when it changed
   std::optional<Configuration> configuration;  // set when the one in force changed
 };
 

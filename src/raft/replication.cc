@@ -28,7 +28,7 @@ Peer* LeaderRole::find(NodeId id) {
   return at != peers.end() && at->id == id ? &*at : nullptr;
 }
 
-// ---- Proposals --------------------------------------------------------------------------------------------------------
+// ---- Proposals ----------------------------------------------------------------------------------------------------
 
 std::optional<Error> Raft::Core::refuse_proposal(std::optional<Term> only_in) const {
   const LeaderRole* lead = leader();
@@ -79,7 +79,7 @@ void Raft::Core::advance_commit() {
   log_.commit_to(agreed);
 }
 
-// ---- The leader's side ------------------------------------------------------------------------------------------------
+// ---- The leader's side --------------------------------------------------------------------------------------------
 
 void Raft::Core::replicate() {
   for (Peer& peer : leader()->peers) replicate_to(peer);
@@ -103,8 +103,12 @@ void Raft::Core::replicate_to(Peer& peer) {
 void Raft::Core::send_entries(Peer& peer, std::vector<Entry> entries) {
   const Index prev = peer.next - 1;
   const Index last = prev + entries.size();
-  AppendRequest request{.term = term_, .prev_index = prev, .prev_term = log_.term_at(prev).value(),
-                        .commit = log_.commit(), .entries = std::move(entries)};
+  peer.tried = now_;
+  AppendRequest request{.term = term_,
+                        .prev_index = prev,
+                        .prev_term = log_.term_at(prev).value(),
+                        .commit = log_.commit(),
+                        .entries = std::move(entries)};
   if (peer.flow == Flow::Probe) {
     peer.probing = true;
     peer.probe_commit = log_.commit();
@@ -144,7 +148,6 @@ void Raft::Core::heartbeat_on_timer() {
   if (now_ < lead->heartbeat_at) return;
   lead->heartbeat_at = now_ + options_.heartbeat;
   heartbeat(false);
-  lead->timer_round = lead->round;
 }
 
 void Raft::Core::on_message(NodeId from, const HeartbeatReply& reply) {
@@ -156,11 +159,11 @@ void Raft::Core::on_message(NodeId from, const HeartbeatReply& reply) {
     return;
   }
   peer->round = std::max(peer->round, reply.round);
-  if (reply.round == lead->timer_round) retry_lost_appends(*peer);
+  if (now_ - peer->tried >= options_.heartbeat) retry_lost_appends(*peer);
 }
 
-// The peer is there but has not answered what it was sent: perhaps the message was lost. A probe is repeated;
-// in a pipeline an empty request asks, and is refused if something before it is missing.
+// The peer is there but has not answered what it was sent a while ago: perhaps the message was lost. A probe is
+// repeated; in a pipeline an empty request asks, and is refused if something before it is missing.
 void Raft::Core::retry_lost_appends(Peer& peer) {
   if (peer.flow == Flow::Probe) {
     peer.probing = false;
@@ -233,7 +236,7 @@ void Raft::Core::on(const Unreachable& event) {
   peer->become_probe(peer->match + 1);
 }
 
-// ---- The follower's side ------------------------------------------------------------------------------------------------
+// ---- The follower's side ------------------------------------------------------------------------------------------
 
 // Somebody speaks as the leader of our term. False: that cannot be.
 bool Raft::Core::follow(NodeId leader_id) {
@@ -299,7 +302,10 @@ void Raft::Core::acknowledge(NodeId to, Index match) {
 
 void Raft::Core::refuse_append(NodeId from, const AppendRequest& request) {
   const Index hint = std::max(log_.base(), log_.agreement_limit(request.prev_index, request.prev_term));
-  send(from, AppendReply{.term = term_, .accepted = false, .rejected = request.prev_index, .hint = hint,
+  send(from, AppendReply{.term = term_,
+                         .accepted = false,
+                         .rejected = request.prev_index,
+                         .hint = hint,
                          .hint_term = log_.term_at(hint).value()});
 }
 

@@ -20,6 +20,7 @@ void Raft::Core::on(const SnapshotSent& event) {
   if (peer == nullptr || peer->flow != Flow::Snapshot) return;
   peer->become_probe(event.delivered ? peer->snapshot_floor + 1 : peer->match + 1);
   peer->probing = true;
+  peer->tried = now_;
 }
 
 void Raft::Core::on_message(NodeId from, const SnapshotReply& reply) {
@@ -32,6 +33,7 @@ void Raft::Core::on_message(NodeId from, const SnapshotReply& reply) {
   } else if (peer->flow == Flow::Snapshot) {
     peer->become_probe(peer->match + 1);
     peer->probing = true;
+    peer->tried = now_;
   }
 }
 

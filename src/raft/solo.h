@@ -18,8 +18,7 @@ class Solo {
   explicit Solo(const std::vector<uint64_t>& voters = {1, 2, 3}, Options options = {})
       : Solo(Initial{.hard_state = {}, .snapshot = {.configuration = members(voters)}, .entries = {}, .applied = {}},
              options) {}
-  Solo(Initial initial, Options options)
-      : raft(with_id(options), std::move(initial), Instant{1}, Rng(7), Logger()) {}
+  Solo(Initial initial, Options options) : raft(with_id(options), std::move(initial), Instant{1}, Rng(7), Logger()) {}
 
   Output step(Event event) {
     Output output = raft.step(now, std::move(event));
@@ -103,9 +102,9 @@ class Solo {
   Raft raft;
   Instant now{1};
   bool slow_disk = false;
-  std::deque<Persist> writes;       // waiting, when the disk is slow
-  std::vector<Envelope> sent;       // in order
-  std::vector<Entry> committed;     // handed out so far
+  std::deque<Persist> writes;    // waiting, when the disk is slow
+  std::vector<Envelope> sent;    // in order
+  std::vector<Entry> committed;  // handed out so far
   std::vector<ReadReady> reads;
   std::vector<uint64_t> reads_failed;
 
@@ -123,18 +122,27 @@ class Solo {
   }
 };
 
+// Why a proposal was refused; nullopt: it was not.
+inline std::optional<Code> refusal(const Output& output) {
+  CHECK(output.proposed.has_value(), "nothing was proposed");
+  return *output.proposed ? std::nullopt : std::optional(output.proposed->error().code);
+}
+
 // Entries of the given terms, the first one at `first`.
 inline std::vector<Entry> entries_of(uint64_t first, const std::vector<uint64_t>& terms) {
   std::vector<Entry> entries;
   for (const uint64_t term : terms) {
     const uint64_t index = first + entries.size();
-    entries.push_back({.term = Term(term), .index = Index(index), .kind = EntryKind::Command,
+    entries.push_back({.term = Term(term),
+                       .index = Index(index),
+                       .kind = EntryKind::Command,
                        .data = Blob(fmt::format("{}.{}", term, index))});
   }
   return entries;
 }
 
-inline Initial on_disk(uint64_t term, const std::vector<uint64_t>& terms, const std::vector<uint64_t>& voters = {1, 2, 3}) {
+inline Initial on_disk(uint64_t term, const std::vector<uint64_t>& terms,
+                       const std::vector<uint64_t>& voters = {1, 2, 3}) {
   return {.hard_state = {.term = Term(term), .vote = kNobody, .commit = Index(0)},
           .snapshot = {.configuration = members(voters)},
           .entries = entries_of(1, terms),

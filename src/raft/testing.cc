@@ -7,17 +7,19 @@
 
 namespace witan::raft::testing {
 
-// ---- Judge ------------------------------------------------------------------------------------------------------------
+// ---- Judge --------------------------------------------------------------------------------------------------------
 
 void Judge::leads(NodeId member, Term term) {
   const auto [at, first] = leaders_.emplace(term, member);
-  if (!first && at->second != member) complain(fmt::format("term {} has two leaders: {} and {}", term, at->second, member));
+  if (!first && at->second != member)
+    complain(fmt::format("term {} has two leaders: {} and {}", term, at->second, member));
 }
 
 void Judge::commits(NodeId member, Entry entry) {
   const uint64_t position = entry.index.value - 1;
   if (position > committed_.size()) {
-    complain(fmt::format("{} committed {} although nobody committed {}", member, entry_text(entry), committed_.size() + 1));
+    complain(
+        fmt::format("{} committed {} although nobody committed {}", member, entry_text(entry), committed_.size() + 1));
   } else if (position == committed_.size()) {
     committed_.push_back(std::move(entry));
   } else if (committed_[position] != entry) {
@@ -35,7 +37,7 @@ void Judge::read_ends(uint64_t id, Index index) {
   reads_.erase(at);
 }
 
-// ---- Image ------------------------------------------------------------------------------------------------------------
+// ---- Image --------------------------------------------------------------------------------------------------------
 
 bool Image::has(Index index, Term term) const {
   if (index <= snapshot.index) return true;
@@ -62,7 +64,7 @@ void Image::write(const Persist& persist) {
   }
 }
 
-// ---- Cluster ----------------------------------------------------------------------------------------------------------
+// ---- Cluster ------------------------------------------------------------------------------------------------------
 
 Cluster::Cluster(Options options, const std::vector<uint64_t>& voters, const std::vector<uint64_t>& blank,
                  uint64_t seed)
@@ -169,8 +171,8 @@ void Cluster::check_completeness(Process& process) {
   for (const Entry& entry : judge_.committed()) {
     if (entry.index < process.raft->first_index()) continue;
     if (process.raft->term_at(entry.index) == entry.term) continue;
-    judge_.complain(fmt::format("{} leads term {} without {}", process.id, process.raft->standing().term,
-                                entry_text(entry)));
+    judge_.complain(
+        fmt::format("{} leads term {} without {}", process.id, process.raft->standing().term, entry_text(entry)));
     return;
   }
 }
@@ -190,7 +192,9 @@ void Cluster::compare_logs() {
   }
 }
 
-void Cluster::propose(uint64_t id, const std::string& text) { step(id, Propose{.commands = {Blob(text)}, .only_in = {}}); }
+void Cluster::propose(uint64_t id, const std::string& text) {
+  step(id, Propose{.commands = {Blob(text)}, .only_in = {}});
+}
 
 void Cluster::read(uint64_t id, uint64_t read) {
   judge_.read_begins(read);
@@ -241,7 +245,8 @@ bool Cluster::write_one(uint64_t id) {
 }
 
 bool Cluster::is_cut(const Envelope& envelope) const {
-  return cuts_.contains({std::min(envelope.from.value, envelope.to.value), std::max(envelope.from.value, envelope.to.value)});
+  return cuts_.contains(
+      {std::min(envelope.from.value, envelope.to.value), std::max(envelope.from.value, envelope.to.value)});
 }
 
 void Cluster::deliver(size_t position) {
@@ -327,7 +332,8 @@ void Cluster::snapshot(uint64_t id, uint64_t keep) {
   Image& image = process.image;
   const Index index = std::min(process.delivered, process.raft->durable_index());
   if (index <= image.snapshot.index) return;
-  const auto after = std::ranges::upper_bound(process.configurations, index, {}, &std::pair<Index, Configuration>::first);
+  const auto after =
+      std::ranges::upper_bound(process.configurations, index, {}, &std::pair<Index, Configuration>::first);
   image.snapshot = {index, process.raft->term_at(index).value(), std::prev(after)->second};
   if (index.value <= keep) return;
   const Index compacted = index - keep;
@@ -348,7 +354,8 @@ uint64_t Cluster::leader() const {
   uint64_t leader = 0;
   Term term;
   for (const auto& [id, process] : processes_) {
-    if (!process.raft || process.raft->standing().role != Role::Leader || process.raft->standing().term <= term) continue;
+    if (!process.raft || process.raft->standing().role != Role::Leader || process.raft->standing().term <= term)
+      continue;
     leader = id;
     term = process.raft->standing().term;
   }
@@ -362,7 +369,8 @@ void Cluster::trace_output(const Process& process, const Output& output) {
     say(fmt::format("{} accepts {}..{} in term {}", id, (*output.proposed)->first, (*output.proposed)->last,
                     (*output.proposed)->term));
   } else if (output.proposed) {
-    say(fmt::format("{} refuses: {}: {}", id, code_name(output.proposed->error().code), output.proposed->error().message));
+    say(fmt::format("{} refuses: {}: {}", id, code_name(output.proposed->error().code),
+                    output.proposed->error().message));
   }
   if (output.transfer_refused) say(fmt::format("{} refuses: {}", id, output.transfer_refused->message));
   if (output.standing) {
@@ -386,7 +394,8 @@ void Cluster::trace_output(const Process& process, const Output& output) {
 std::string entry_text(const Entry& entry) {
   std::string text = fmt::format("{}/{}", entry.term, entry.index);
   if (entry.kind == EntryKind::Empty) return text + " empty";
-  if (entry.kind == EntryKind::Membership) return text + " {" + describe(decode_configuration(entry.data).value()) + "}";
+  if (entry.kind == EntryKind::Membership)
+    return text + " {" + describe(decode_configuration(entry.data).value()) + "}";
   return text + " \"" + std::string(entry.data.view()) + "\"";
 }
 

@@ -17,9 +17,9 @@ namespace witan::raft::testing {
 // Thesis figure 3.2: what must hold whatever happens. Complaints are sentences; none means that all is well.
 class Judge {
  public:
-  void leads(NodeId member, Term term);       // election safety
-  void commits(NodeId member, Entry entry);   // state machine safety
-  void read_begins(uint64_t id);              // linearizability: a read sees all that was committed before it began
+  void leads(NodeId member, Term term);      // election safety
+  void commits(NodeId member, Entry entry);  // state machine safety
+  void read_begins(uint64_t id);             // linearizability: a read sees all that was committed before it began
   void read_ends(uint64_t id, Index index);
   void complain(std::string what) { complaints_.push_back(std::move(what)); }
 
@@ -47,10 +47,10 @@ struct Image {
 
 struct Process {
   NodeId id;
-  std::optional<Raft> raft;   // nullopt: down
+  std::optional<Raft> raft;  // nullopt: down
   Image image;
-  std::deque<Persist> writes;  // given to the disk, not done
-  bool disk_held = false;      // settle() leaves the disk alone
+  std::deque<Persist> writes;                                   // given to the disk, not done
+  bool disk_held = false;                                       // settle() leaves the disk alone
   std::vector<std::pair<Index, Configuration>> configurations;  // as the state machine learned them, ascending
   Index delivered;
   uint64_t lives = 0;
@@ -71,11 +71,11 @@ class Cluster {
   void step(uint64_t id, Event event);
   void propose(uint64_t id, const std::string& text);
   void read(uint64_t id, uint64_t read);
-  void wake(uint64_t id);         // moves the clock to its deadline if that lies ahead, and wakes it
+  void wake(uint64_t id);           // moves the clock to its deadline if that lies ahead, and wakes it
   void advance(Duration duration);  // moves the clock and wakes whoever is due
-  void campaign(uint64_t id);     // wake(id) until it is no follower, then settle()
+  void campaign(uint64_t id);       // wake(id) until it is no follower, then settle()
 
-  bool write_one(uint64_t id);  // its oldest write reaches the disk; false: there was none
+  bool write_one(uint64_t id);    // its oldest write reaches the disk; false: there was none
   void deliver(size_t position);  // of messages()
   void lose(size_t position);
   void repeat(size_t position);

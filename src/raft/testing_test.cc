@@ -55,7 +55,8 @@ TEST(Cluster, NoticesACommitThatNoQuorumHasOnDisk) {
   cluster.at(3).disk_held = true;
   cluster.settle();
   // 2 claims what its disk does not have.
-  cluster.step(1, Receive{{.from = NodeId(2), .to = NodeId(1),
+  cluster.step(1, Receive{{.from = NodeId(2),
+                           .to = NodeId(1),
                            .message = AppendReply{.term = Term(1), .accepted = true, .match = Index(2)}}});
   EXPECT_THAT(cluster.judge().complaints(), ElementsAre(HasSubstr("no quorum has on disk")));
 }

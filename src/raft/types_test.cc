@@ -11,11 +11,12 @@ namespace witan::raft {
 namespace {
 
 Configuration full() {
-  return {.members = {{.id = NodeId(1), .incoming = Suffrage::Voter, .outgoing = Suffrage::Voter, .info = Blob("one")},
-                      {.id = NodeId(~0ULL), .incoming = Suffrage::None, .outgoing = Suffrage::Learner, .info = Blob("")}},
-          .joint = true,
-          .last_number = 254,
-          .removed = {NodeId(3), NodeId(9)}};
+  return {
+      .members = {{.id = NodeId(1), .incoming = Suffrage::Voter, .outgoing = Suffrage::Voter, .info = Blob("one")},
+                  {.id = NodeId(~0ULL), .incoming = Suffrage::None, .outgoing = Suffrage::Learner, .info = Blob("")}},
+      .joint = true,
+      .last_number = 254,
+      .removed = {NodeId(3), NodeId(9)}};
 }
 
 TEST(Configuration, SurvivesItsEncoding) {
@@ -25,7 +26,8 @@ TEST(Configuration, SurvivesItsEncoding) {
 
 // The bytes are in every log and snapshot: what an older version wrote must always be read.
 TEST(Configuration, HasAFixedEncoding) {
-  const Configuration small{.members = {{.id = NodeId(5), .incoming = Suffrage::Voter, .info = Blob("x")}}, .last_number = 7};
+  const Configuration small{.members = {{.id = NodeId(5), .incoming = Suffrage::Voter, .info = Blob("x")}},
+                            .last_number = 7};
   EXPECT_EQ(encode(small), std::string("\x0a\x07\x08\x05\x10\x02\x22\x01x\x18\x07", 11));
 }
 
@@ -77,7 +79,10 @@ TEST(Configuration, TellsVotersFromLearnersInBothHalves) {
 }
 
 TEST(Message, IsDescribedInOneLine) {
-  const AppendRequest append{.term = Term(3), .prev_index = Index(4), .prev_term = Term(2), .commit = Index(4),
+  const AppendRequest append{.term = Term(3),
+                             .prev_index = Index(4),
+                             .prev_term = Term(2),
+                             .commit = Index(4),
                              .entries = {{.term = Term(3), .index = Index(5), .kind = EntryKind::Empty, .data = {}}}};
   EXPECT_EQ(describe(Message(append)), "append term=3 after=2/4 commit=4 [3/5e]");
   EXPECT_EQ(describe(Message(TimeoutNow{Term(1)})), "timeout-now term=1");
