@@ -1,4 +1,5 @@
-// Who may do what, in one place (core C6): called where a read runs, where a command applies, where an event is delivered.
+// Who may do what, in one place (core C6): called where a read runs, where a command applies, where an event is
+// delivered.
 #pragma once
 
 #include <span>
@@ -11,7 +12,8 @@ namespace witan::store {
 enum class Access : uint8_t { Read, Write };
 
 // Until security exists it says yes. `principals` are those of the command's or the request's header.
-inline bool authorize(std::span<const std::string_view> /*principals*/, Access /*access*/, const KeyRangeView& /*range*/) {
+inline bool authorize(std::span<const std::string_view> /*principals*/, Access /*access*/,
+                      const KeyRangeView& /*range*/) {
   return true;
 }
 

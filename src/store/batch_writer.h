@@ -21,8 +21,8 @@ class BatchWriter {
   // The changes so far; null when there are none.
   const ChangeBatch* pending() const { return batch_.get(); }
 
-  // The previous version. Requires that the lease, when not 0, is there. Keeping the value or the lease of a key that an
-  // earlier operation of the same transaction deleted (no API sends that) keeps an empty value and no lease.
+  // The previous version. Requires that the lease, when not 0, is there. Keeping the value or the lease of a key that
+  // an earlier operation of the same transaction deleted (no API sends that) keeps an empty value and no lease.
   VersionRef put(const Put& put);
   // Deletes every key of the range, in key order; collects into `previous` unless it is null. Returns how many.
   int64_t delete_range(const KeyRangeView& range, std::vector<KeyVersion>* previous);

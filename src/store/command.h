@@ -37,8 +37,8 @@ enum class SortOrder : uint8_t { None = 0, Ascend = 1, Descend = 2 };
 
 struct Range {
   KeyRangeView range;
-  int64_t limit = 0;      // 0 = none
-  Revision revision;      // <= 0: the present
+  int64_t limit = 0;  // 0 = none
+  Revision revision;  // <= 0: the present
   SortOrder order = SortOrder::None;
   SortTarget target = SortTarget::Key;
   bool keys_only = false;
@@ -107,7 +107,7 @@ struct AlarmChange {
 
 // Replicated limits: what decides an outcome is state, never a member's flag (core C3). 0 = leave as it is.
 struct SettingsChange {
-  int64_t memory_quota_bytes = 0;   // < 0: none
+  int64_t memory_quota_bytes = 0;  // < 0: none
   int64_t history_bytes = 0;
   int64_t min_lease_ttl_ms = 0;
 };
@@ -115,10 +115,10 @@ struct SettingsChange {
 // Does nothing; makes the log grow by one entry (barriers, tests).
 struct Nothing {};
 
-using Body = std::variant<Nothing, Put, DeleteRange, Range, Txn, Compact, LeaseGrant, LeaseRevoke, LeaseCheckpoint, AlarmChange,
-                          SettingsChange>;
+using Body = std::variant<Nothing, Put, DeleteRange, Range, Txn, Compact, LeaseGrant, LeaseRevoke, LeaseCheckpoint,
+                          AlarmChange, SettingsChange>;
 
-// ---- The header (core C1) ---------------------------------------------------------------------------------------------
+// ---- The header (core C1) ------------------------------------------------------------------------------------------
 
 struct Origin {
   uint64_t member = 0;       // who answers the client; 0 = nobody waits
@@ -132,7 +132,7 @@ struct Header {
   uint32_t feature_level = 1;  // a member that does not know it stops (core C5)
   WallTime stamp;              // the leader's, put on at append (core C4)
   Origin origin;
-  LeaseId session;             // ZooKeeper: session and the generation of its attach; 0 otherwise
+  LeaseId session;  // ZooKeeper: session and the generation of its attach; 0 otherwise
   uint64_t attach_generation = 0;
   std::vector<std::string_view> principals;  // who asks; empty until security exists
   uint64_t auth_revision = 0;
@@ -154,7 +154,7 @@ Result<Origin> origin_of(std::string_view command);
 // Depth of nested transactions and numbers of operations are bounded.
 Result<Command> decode(std::string_view bytes);
 
-// ---- What came of it --------------------------------------------------------------------------------------------------
+// ---- What came of it -----------------------------------------------------------------------------------------------
 
 // Reasons a command can fail at apply. APIs map them to their own codes and texts, row by row.
 enum class Reason : uint8_t {
@@ -162,7 +162,7 @@ enum class Reason : uint8_t {
   LeaseNotFound,
   LeaseExists,
   LeaseTtlTooLarge,
-  KeyNotFound,        // ignore_value / ignore_lease on a missing key
+  KeyNotFound,  // ignore_value / ignore_lease on a missing key
   RevisionCompacted,
   RevisionInFuture,
   NoSpace,
@@ -172,8 +172,8 @@ enum class Reason : uint8_t {
 
 struct Failure {
   Reason reason = Reason::None;
-  uint32_t operation = 0;    // which operation of the transaction, depth first
-  Revision compacted;        // with RevisionCompacted
+  uint32_t operation = 0;  // which operation of the transaction, depth first
+  Revision compacted;      // with RevisionCompacted
 };
 
 struct PutResult {
@@ -187,7 +187,7 @@ struct RangeResult {
   std::vector<KeyVersion> items;  // values present also with keys_only: whoever encodes leaves them out
   int64_t count = 0;              // all keys in the range at that revision, limit and filters aside
   bool more = false;
-  Revision revision;              // current when it was read, whatever revision was read at
+  Revision revision;  // current when it was read, whatever revision was read at
 };
 struct OperationResult;
 struct TxnResult {

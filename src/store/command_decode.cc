@@ -281,10 +281,11 @@ Result<Command> decode(std::string_view bytes) {
   header.stamp = WallTime{static_cast<int64_t>(get_fixed64(bytes.data() + kStampOffset))};
   header.origin = *origin;
   if (header.format != kCommandFormat || header.feature_level > kFeatureLevel || header.feature_level == 0) {
-    return fail(Code::Refused,
-                fmt::format("a log entry has format {} and needs feature level {}; this program knows format {} and level {}: "
-                            "run a newer version of it",
-                            header.format, header.feature_level, kCommandFormat, kFeatureLevel));
+    return fail(
+        Code::Refused,
+        fmt::format("a log entry has format {} and needs feature level {}; this program knows format {} and level {}: "
+                    "run a newer version of it",
+                    header.format, header.feature_level, kCommandFormat, kFeatureLevel));
   }
   if (!Decoder().command(bytes.substr(kFixedSize), command)) {
     return fail(Code::Corrupt, fmt::format("a log entry of {} bytes is not a well-formed command", bytes.size()));

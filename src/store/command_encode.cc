@@ -61,7 +61,9 @@ class Emitter {
   const char* end() const { return out_; }
 
  private:
-  void tag(uint32_t field, WireType type) { out_ = write_varint(out_, uint64_t{field} << 3 | static_cast<uint64_t>(type)); }
+  void tag(uint32_t field, WireType type) {
+    out_ = write_varint(out_, uint64_t{field} << 3 | static_cast<uint64_t>(type));
+  }
 
   char* out_;
   const std::vector<size_t>& lengths_;
@@ -78,7 +80,8 @@ class Writer {
     sink_.number(8, c.header.attach_generation);
     for (const std::string_view principal : c.header.principals) sink_.bytes_always(9, principal);
     sink_.number(10, c.header.auth_revision);
-    std::visit([&](const auto& body) { message(kFirstBodyField + static_cast<uint32_t>(c.body.index()), body); }, c.body);
+    std::visit([&](const auto& body) { message(kFirstBodyField + static_cast<uint32_t>(c.body.index()), body); },
+               c.body);
   }
 
  private:

@@ -25,15 +25,25 @@ Txn nested(size_t depth) {
 
 // One of everything, every field set.
 std::vector<Command> samples() {
-  const Put put{.key = "k", .value = "v", .lease = LeaseId(-5), .ignore_value = true, .ignore_lease = true, .want_previous = true};
+  const Put put{.key = "k",
+                .value = "v",
+                .lease = LeaseId(-5),
+                .ignore_value = true,
+                .ignore_lease = true,
+                .want_previous = true};
   const DeleteRange del{.range = {.begin = "a", .end = "b"}, .want_previous = true};
   Range range{.range = {.begin = "a", .single = true}, .limit = 7, .revision = Revision(9)};
   range.order = SortOrder::Descend;
   range.target = SortTarget::Value;
   range.keys_only = range.count_only = true;
-  range.min_mod = Revision(1), range.max_mod = Revision(2), range.min_create = Revision(3), range.max_create = Revision(4);
+  range.min_mod = Revision(1), range.max_mod = Revision(2), range.min_create = Revision(3),
+  range.max_create = Revision(4);
   Txn txn;
-  txn.compares.push_back({.range = {.begin = "c"}, .target = CompareTarget::Lease, .relation = Relation::NotEqual, .number = -1, .value = "x"});
+  txn.compares.push_back({.range = {.begin = "c"},
+                          .target = CompareTarget::Lease,
+                          .relation = Relation::NotEqual,
+                          .number = -1,
+                          .value = "x"});
   txn.success = {{put}, {del}, {range}, {nested(3)}};
   txn.failure = {{Put{}}};
   std::vector<Command> out;

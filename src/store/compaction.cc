@@ -9,9 +9,9 @@ namespace witan::store {
 namespace {
 
 // A run goes through the log from where the last run ended up to its target and trims the chain of every key met there;
-// only keys that changed can hold anything to drop. The target is fixed for a run and its batch stays in the log: a watch
-// may start at the compacted revision (etcd #18089, #19179), and a deletion standing exactly there is met again, and
-// dropped, by the next run.
+// only keys that changed can hold anything to drop. The target is fixed for a run and its batch stays in the log: a
+// watch may start at the compacted revision (etcd #18089, #19179), and a deletion standing exactly there is met again,
+// and dropped, by the next run.
 void start_run(State& state) {
   Revision target = state.compacted;
   if (const std::optional<Revision> pinned = state.pins.lowest()) target = std::min(target, *pinned);

@@ -36,7 +36,8 @@ Directory Directories::of(std::string_view path) const {
   return row == nullptr ? Directory{} : *row;
 }
 
-// Scenario: put /a/b where /a does not exist. /a/b gains a node, so /a gains a child and with it comes to be, implied, so
+// Scenario: put /a/b where /a does not exist. /a/b gains a node, so /a gains a child and with it comes to be, implied,
+// so
 // "/" gains a child. The first parent that was there already ends it. (DirectoryTest.ParentsNobodyCreatedAreImplied)
 void Directories::appeared(std::string_view key, Revision revision) {
   if (key.size() < 2 || key[0] != '/' || !is_path(key)) return;
@@ -109,8 +110,9 @@ bool Directories::restore(std::string_view path, const Directory& row) {
   return true;
 }
 
-// Keys below /a in order: /a/x, /a/x-1, /a/x/y, /a/z. Names that sort between "x" and "x/" come before x's subtree, so the
-// subtree of an explicit child is met later and skipped in one seek, and an implied child is met there first (core T3).
+// Keys below /a in order: /a/x, /a/x-1, /a/x/y, /a/z. Names that sort between "x" and "x/" come before x's subtree, so
+// the subtree of an explicit child is met later and skipped in one seek, and an implied child is met there first (core
+// T3).
 Store::Children Directories::children(std::string_view path, std::string_view after, size_t limit) const {
   Store::Children out;
   if (!has_children(path)) return out;

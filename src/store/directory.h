@@ -37,7 +37,8 @@ class Directories {
 
   Rows& rows() { return rows_; }
   const Rows& rows() const { return rows_; }
-  // Takes a row from a snapshot in place of the one that counting the keys has made. False when it contradicts the keys.
+  // Takes a row from a snapshot in place of the one that counting the keys has made. False when it contradicts the
+  // keys.
   bool restore(std::string_view path, const Directory& row);
   int64_t memory_bytes() const { return memory_; }
 

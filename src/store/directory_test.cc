@@ -9,11 +9,12 @@ namespace witan::store {
 namespace {
 
 TEST(Path, IsWhatZooKeeperTakesForOne) {
-  for (const char* good : {"/", "/a", "/a/b", "/a b/c", "/...", "/.a", "/zookeeper/config", "/h\xc3\xa9", "/\xe4\xb8\xad"}) {
+  for (const char* good :
+       {"/", "/a", "/a/b", "/a b/c", "/...", "/.a", "/zookeeper/config", "/h\xc3\xa9", "/\xe4\xb8\xad"}) {
     EXPECT_TRUE(is_path(good)) << good;
   }
-  for (const char* bad : {"", "a", "a/b", "//", "/a/", "/a//b", "/.", "/..", "/a/./b", "/a/../b", "/\x01", "/a\x7f", "/\xc3",
-                          "/\xff", "/\xed\xa0\x80", "/\xc0\x80", "/\xee\x80\x80", "/\xf0\x9f\x98\x80"}) {
+  for (const char* bad : {"", "a", "a/b", "//", "/a/", "/a//b", "/.", "/..", "/a/./b", "/a/../b", "/\x01", "/a\x7f",
+                          "/\xc3", "/\xff", "/\xed\xa0\x80", "/\xc0\x80", "/\xee\x80\x80", "/\xf0\x9f\x98\x80"}) {
     EXPECT_FALSE(is_path(bad)) << bad;
   }
   EXPECT_FALSE(is_path(std::string_view("/a\0b", 4)));
@@ -90,7 +91,8 @@ TEST(Directory, ARangeDeleteEndsWholeSubtrees) {
 
 TEST(Directory, ListingSkipsSubtreesAndPages) {
   Tester t;
-  for (const char* key : {"/d/x", "/d/x-1", "/d/x/1", "/d/x/2", "/d/y/deep/er", "/d/y!", "/d/z//no", "/d", "/e"}) t.put(key);
+  for (const char* key : {"/d/x", "/d/x-1", "/d/x/1", "/d/x/2", "/d/y/deep/er", "/d/y!", "/d/z//no", "/d", "/e"})
+    t.put(key);
   for (int i = 0; i < 300; ++i) t.put(fmt::format("/d/big/{}", i));
   EXPECT_EQ(t.store.children("/d", "", 100).names, (std::vector<std::string>{"big", "x", "x-1", "y!", "y"}));
   std::vector<std::string> paged;

@@ -38,8 +38,9 @@ void HashReader::Progress::add_step(std::string_view key, Revision at, const Ver
   scratch.append(key);
   put_fixed64(scratch, static_cast<uint64_t>(at.value));
   if (version != nullptr) {
-    for (const int64_t number : {version->create_revision.value, version->version, version->lease.value,
-                                 version->created.ms(), version->modified.ms(), static_cast<int64_t>(version->value.size())}) {
+    for (const int64_t number :
+         {version->create_revision.value, version->version, version->lease.value, version->created.ms(),
+          version->modified.ms(), static_cast<int64_t>(version->value.size())}) {
       put_fixed64(scratch, static_cast<uint64_t>(number));
     }
   }

@@ -84,7 +84,8 @@ int64_t History::bytes_after(Revision revision) const {
 
 Revision History::as_of(WallTime stamp, Revision low) const {
   const auto begin = slots_.begin() + std::clamp<ptrdiff_t>(low - first_, 0, static_cast<ptrdiff_t>(slots_.size()));
-  const auto after = std::upper_bound(begin, slots_.end(), stamp, [](WallTime t, const Slot& slot) { return t < slot.stamp; });
+  const auto after =
+      std::upper_bound(begin, slots_.end(), stamp, [](WallTime t, const Slot& slot) { return t < slot.stamp; });
   return std::max(low, first_ + (after - slots_.begin()) - 1);
 }
 
@@ -92,7 +93,8 @@ Revision History::to_fit(int64_t bytes, Revision low) const {
   if (bytes_after(low) <= bytes) return low;
   const int64_t spare = slots_.back().bytes_so_far - bytes;  // that much must go
   const auto begin = slots_.begin() + std::clamp<ptrdiff_t>(low - first_, 0, static_cast<ptrdiff_t>(slots_.size()));
-  const auto found = std::lower_bound(begin, slots_.end(), spare, [](const Slot& slot, int64_t b) { return slot.bytes_so_far < b; });
+  const auto found =
+      std::lower_bound(begin, slots_.end(), spare, [](const Slot& slot, int64_t b) { return slot.bytes_so_far < b; });
   return std::min(last(), first_ + (found - slots_.begin()));
 }
 

@@ -25,7 +25,8 @@ uint64_t head_of(std::string_view key, size_t skip) {
 
 uint32_t common_prefix(std::string_view a, std::string_view b) {
   const size_t limit = std::min(a.size(), b.size());
-  return static_cast<uint32_t>(std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(limit), b.begin()).first - a.begin());
+  return static_cast<uint32_t>(std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(limit), b.begin()).first -
+                               a.begin());
 }
 
 }  // namespace
@@ -85,7 +86,8 @@ void Index::KeyBlock::refresh() {
 }
 
 uint64_t Index::Leaf::count_live(uint32_t end) const {
-  return static_cast<uint64_t>(std::count_if(chains.begin(), chains.begin() + end, [](const VersionChain& c) { return c.is_live(); }));
+  return static_cast<uint64_t>(
+      std::count_if(chains.begin(), chains.begin() + end, [](const VersionChain& c) { return c.is_live(); }));
 }
 
 uint64_t Index::Inner::count_live() const {
@@ -229,7 +231,8 @@ void Index::insert(Place& place, Blob key) {
     place = find(key);
   }
   Leaf& leaf = *place.leaf_;
-  std::move_backward(leaf.chains.begin() + place.at_, leaf.chains.begin() + leaf.count, leaf.chains.begin() + leaf.count + 1);
+  std::move_backward(leaf.chains.begin() + place.at_, leaf.chains.begin() + leaf.count,
+                     leaf.chains.begin() + leaf.count + 1);
   leaf.KeyBlock::insert(place.at_, std::move(key));
   place.found_ = true;
   ++size_;
@@ -374,7 +377,8 @@ void Index::rebalance_inner(const Place& place, uint32_t depth) {
     std::move(inner->keys.begin(), inner->keys.begin() + inner->count, std::back_inserter(keys));
     for (uint32_t c = 0; c <= inner->count; ++c) children.emplace_back(inner->children[c], inner->live[c]);
   }
-  const auto fill = [](Inner& inner, std::span<Blob> its_keys, std::span<const std::pair<KeyBlock*, uint64_t>> its_children) {
+  const auto fill = [](Inner& inner, std::span<Blob> its_keys,
+                       std::span<const std::pair<KeyBlock*, uint64_t>> its_children) {
     for (size_t c = 0; c < its_children.size(); ++c) std::tie(inner.children[c], inner.live[c]) = its_children[c];
     inner.assign(its_keys);
   };
@@ -407,8 +411,8 @@ struct Index::Seen {
 void Index::check() const {
   Seen seen;
   const uint64_t live = check_node(root_, height_, seen);
-  CHECK(live == live_ && seen.keys == size_ && seen.leaves == leaves_, "counts are off: {} live of {}, {} keys of {}", live, live_,
-        seen.keys, size_);
+  CHECK(live == live_ && seen.keys == size_ && seen.leaves == leaves_, "counts are off: {} live of {}, {} keys of {}",
+        live, live_, seen.keys, size_);
   CHECK(seen.last_leaf->next == nullptr, "leaves go on after the last");
 }
 

@@ -1,7 +1,7 @@
 // The ordered map of the store (core S5): keys to version chains, counting live keys of a range without walking it.
 //
-// A B+tree whose inner nodes know how many live keys each child holds. Nodes keep, beside each key, the eight bytes that
-// follow the prefix all their keys share: a search touches the bytes of a key only on a tie, once a node.
+// A B+tree whose inner nodes know how many live keys each child holds. Nodes keep, beside each key, the eight bytes
+// that follow the prefix all their keys share: a search touches the bytes of a key only on a tie, once a node.
 #pragma once
 
 #include <array>
@@ -102,8 +102,8 @@ class Index {
     uint32_t at_ = 0;
   };
 
-  size_t size() const { return size_; }       // keys, deleted ones that history keeps included
-  uint64_t live() const { return live_; }     // keys that are there now
+  size_t size() const { return size_; }    // keys, deleted ones that history keeps included
+  uint64_t live() const { return live_; }  // keys that are there now
 
   Place find(std::string_view key) const;
   // The chain of `key`, null when the index does not have it.

@@ -51,7 +51,8 @@ struct Pair {
   }
   uint64_t count(const std::string& begin, const std::string* end) const {
     uint64_t n = 0;
-    for (auto it = map.lower_bound(begin); it != map.end() && (end == nullptr || it->first < *end); ++it) n += it->second ? 1 : 0;
+    for (auto it = map.lower_bound(begin); it != map.end() && (end == nullptr || it->first < *end); ++it)
+      n += it->second ? 1 : 0;
     return n;
   }
   void compare() const {
@@ -151,7 +152,9 @@ TEST(VersionChain, ReadsAtEveryRevisionAndTrims) {
   chain.push(Revision(4), VersionRef());
   chain.push(Revision(6), version_at(6));
   chain.push(Revision(8), version_at(8));
-  const auto revision_at = [&](int64_t r) { return chain.at(Revision(r)) == nullptr ? 0 : chain.at(Revision(r))->mod_revision.value; };
+  const auto revision_at = [&](int64_t r) {
+    return chain.at(Revision(r)) == nullptr ? 0 : chain.at(Revision(r))->mod_revision.value;
+  };
   EXPECT_EQ(revision_at(1), 0);
   EXPECT_EQ(revision_at(2), 2);
   EXPECT_EQ(revision_at(3), 2);

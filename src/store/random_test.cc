@@ -18,9 +18,28 @@ using twin::Twin;
 
 using std::string_view_literals::operator""sv;
 
-constexpr std::string_view kKeys[] = {"/",      "/a",     "/a/b",  "/a/b/c", "/a/b-c", "/a/b/d", "/a/bb", "/b",     "/b/x/y/z",
-                                 "/b/x",   "/c/",    "//",    "/c//d",  "k",      "k1",     "k2",    "k\0x"sv,   "/registry/pods/default/a",
-                                 "/registry/pods/default/b", "/registry/pods/kube/a", "/registry/services/a", "zz"};
+constexpr std::string_view kKeys[] = {"/",
+                                      "/a",
+                                      "/a/b",
+                                      "/a/b/c",
+                                      "/a/b-c",
+                                      "/a/b/d",
+                                      "/a/bb",
+                                      "/b",
+                                      "/b/x/y/z",
+                                      "/b/x",
+                                      "/c/",
+                                      "//",
+                                      "/c//d",
+                                      "k",
+                                      "k1",
+                                      "k2",
+                                      "k\0x"sv,
+                                      "/registry/pods/default/a",
+                                      "/registry/pods/default/b",
+                                      "/registry/pods/kube/a",
+                                      "/registry/services/a",
+                                      "zz"};
 
 // Draws commands. What it draws points into strings it keeps until the next draw.
 class Dice {
@@ -29,7 +48,9 @@ class Dice {
 
   Rng& rng() { return rng_; }
 
-  std::string_view keep(std::string text) { return *strings_.insert(strings_.end(), std::make_unique<std::string>(std::move(text)))->get(); }
+  std::string_view keep(std::string text) {
+    return *strings_.insert(strings_.end(), std::make_unique<std::string>(std::move(text)))->get();
+  }
   std::string_view key() { return kKeys[rng_.below(std::size(kKeys))]; }
   KeyRangeView range() {
     switch (rng_.below(5)) {
@@ -62,7 +83,9 @@ class Dice {
     return {.range = which, .want_previous = rng_.chance(1, 2)};
   }
   Range read(int64_t current) {
-    Range r{.range = range(), .limit = rng_.chance(1, 2) ? rng_.between(-1, 6) : 0, .revision = Revision(revision_near(current))};
+    Range r{.range = range(),
+            .limit = rng_.chance(1, 2) ? rng_.between(-1, 6) : 0,
+            .revision = Revision(revision_near(current))};
     r.order = static_cast<SortOrder>(rng_.below(3));
     r.target = static_cast<SortTarget>(rng_.below(5));
     if (rng_.chance(1, 3)) r.order = SortOrder::None, r.target = SortTarget::Key;
@@ -101,8 +124,13 @@ class Dice {
     const int64_t current = twin.revision;
     switch (rng_.below(20)) {
       case 0: return del();
-      case 1: case 2: case 3: case 4: return txn(current, 3);
-      case 5: return LeaseGrant{LeaseId(rng_.between(1, 4)), rng_.chance(3, 4) ? LeaseKind::Etcd : LeaseKind::Consul, rng_.between(-1, 9000)};
+      case 1:
+      case 2:
+      case 3:
+      case 4: return txn(current, 3);
+      case 5:
+        return LeaseGrant{LeaseId(rng_.between(1, 4)), rng_.chance(3, 4) ? LeaseKind::Etcd : LeaseKind::Consul,
+                          rng_.between(-1, 9000)};
       case 6: return LeaseRevoke{lease(), rng_.chance(3, 4) ? LeaseKind::Etcd : LeaseKind::Consul};
       case 7: return LeaseCheckpoint{{{lease(), rng_.between(-1, 9000)}, {lease(), rng_.between(0, 100)}}};
       case 8:
@@ -127,15 +155,17 @@ std::string text(const std::vector<KeyVersion>& items) {
   std::string out;
   for (const KeyVersion& item : items) {
     const Row row = *twin::row_of(item.version);
-    out += fmt::format("[{} c{} m{} v{} l{} {} {} {}]", item.key.view(), row.create, row.mod, row.version, row.lease, row.created,
-                       row.modified, row.value);
+    out += fmt::format("[{} c{} m{} v{} l{} {} {} {}]", item.key.view(), row.create, row.mod, row.version, row.lease,
+                       row.created, row.modified, row.value);
   }
   return out;
 }
 std::string text(const std::monostate&) { return "done"; }
 std::string text(const PutResult& r) { return r.previous ? "put " + text({{Blob("?"), r.previous}}) : "put"; }
 std::string text(const DeleteResult& r) { return fmt::format("deleted {} {}", r.deleted, text(r.previous)); }
-std::string text(const RangeResult& r) { return fmt::format("range {} {} @{} {}", r.count, r.more, r.revision, text(r.items)); }
+std::string text(const RangeResult& r) {
+  return fmt::format("range {} {} @{} {}", r.count, r.more, r.revision, text(r.items));
+}
 std::string text(const LeaseGrantResult& r) { return fmt::format("lease {} {}", r.id, r.ttl_ms); }
 std::string text(const AlarmResult& r) {
   std::string out = "alarms";
@@ -150,13 +180,14 @@ std::string text(const TxnResult& r) {
   return out + ")";
 }
 std::string text(const Reply& r) {
-  return fmt::format("@{} failure {} at compacted {}: {}", r.revision, static_cast<int>(r.failure.reason), r.failure.compacted,
-                     std::visit([](const auto& what) { return text(what); }, r.result));
+  return fmt::format("@{} failure {} at compacted {}: {}", r.revision, static_cast<int>(r.failure.reason),
+                     r.failure.compacted, std::visit([](const auto& what) { return text(what); }, r.result));
 }
 
 std::vector<twin::Changed> changes_of(const ChangeBatch& batch) {
   std::vector<twin::Changed> out;
-  for (const Change& c : batch.changes) out.push_back({std::string(c.key.view()), twin::row_of(c.before), twin::row_of(c.after)});
+  for (const Change& c : batch.changes)
+    out.push_back({std::string(c.key.view()), twin::row_of(c.before), twin::row_of(c.after)});
   return out;
 }
 
@@ -229,7 +260,8 @@ class RandomStream : public testing::TestWithParam<uint64_t> {
     Revision next(from);
     std::map<int64_t, std::vector<twin::Changed>> got;
     for (;;) {
-      const auto slice = store.history(next, std::span(&range, 1), 1 + dice_.rng().below(5), 1 + dice_.rng().below(2000));
+      const auto slice =
+          store.history(next, std::span(&range, 1), 1 + dice_.rng().below(5), 1 + dice_.rng().below(2000));
       ASSERT_EQ(slice.has_value(), from >= twin_.compacted);
       if (!slice) {
         EXPECT_EQ(slice.error().compacted.value, twin_.compacted);
@@ -260,7 +292,8 @@ class RandomStream : public testing::TestWithParam<uint64_t> {
     ASSERT_EQ(leases.size(), twin_.leases.size());
     for (const LeaseInfo& lease : leases) {
       const twin::Lease& expected = twin_.leases.at(lease.id.value);
-      ASSERT_EQ(std::tie(lease.kind, lease.ttl_ms, lease.remaining_ms), std::tie(expected.kind, expected.ttl, expected.remaining));
+      ASSERT_EQ(std::tie(lease.kind, lease.ttl_ms, lease.remaining_ms),
+                std::tie(expected.kind, expected.ttl, expected.remaining));
       std::vector<std::string> keys;
       for (const Blob& key : store.lease_keys(lease.id)) keys.emplace_back(key.view());
       ASSERT_EQ(keys, twin_.keys_of(lease.id.value));
@@ -271,9 +304,11 @@ class RandomStream : public testing::TestWithParam<uint64_t> {
       const Directory got = store.directory(node);
       const auto it = twin_.directories.find(node);
       const Directory expected = it == twin_.directories.end() ? Directory{} : it->second;
-      ASSERT_EQ(std::tie(got.created, got.children, got.changed), std::tie(expected.created, expected.children, expected.changed)) << node;
+      ASSERT_EQ(std::tie(got.created, got.children, got.changed),
+                std::tie(expected.created, expected.children, expected.changed))
+          << node;
       std::set<std::string> children;
-      for (std::string after; ; ) {
+      for (std::string after;;) {
         Store::Children some = store.children(node, after, 2);
         for (std::string& name : some.names) ASSERT_TRUE(children.insert(std::move(name)).second);
         after = some.next;

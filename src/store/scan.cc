@@ -14,7 +14,8 @@ constexpr size_t kCountChanges = 4096;
 int64_t growth(const ChangeBatch& batch, const KeyRangeView& range) {
   int64_t sum = 0;
   for (const Change& change : batch.changes) {
-    if (range.contains(change.key)) sum += static_cast<int64_t>(static_cast<bool>(change.after)) - static_cast<bool>(change.before);
+    if (range.contains(change.key))
+      sum += static_cast<int64_t>(static_cast<bool>(change.after)) - static_cast<bool>(change.before);
   }
   return sum;
 }
@@ -59,8 +60,8 @@ std::optional<int64_t> count_at(const State& state, const KeyRangeView& range, R
 
 Scan::Scan(const State& state, const Range& range, Revision at, const ChangeBatch* pending)
     : state_(state), range_(range), at_(at), current_(state.revision) {
-  const bool filters = range.min_mod != Revision(0) || range.max_mod != Revision(0) || range.min_create != Revision(0) ||
-                       range.max_create != Revision(0);
+  const bool filters = range.min_mod != Revision(0) || range.max_mod != Revision(0) ||
+                       range.min_create != Revision(0) || range.max_create != Revision(0);
   const bool key_order = range.target == SortTarget::Key && range.order != SortOrder::Descend;
   sorts_ = !key_order;
   // Only where the order is that of the keys may the limit cut while reading; with filters it cuts what passed them.

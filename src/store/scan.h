@@ -9,8 +9,8 @@
 
 namespace witan::store {
 
-// Reads a Range at one revision, in as many steps as wanted. Follows etcd's order of things, oddities included: filters and
-// explicit orders see the whole range before the limit cuts; another target without an order sorts only the first
+// Reads a Range at one revision, in as many steps as wanted. Follows etcd's order of things, oddities included: filters
+// and explicit orders see the whole range before the limit cuts; another target without an order sorts only the first
 // limit + 1 keys (reference 1.4).
 struct Scan {
  public:
@@ -41,14 +41,14 @@ struct Scan {
   std::string begin_, end_;  // what range_ points to once independent
   Pin pin_;
 
-  bool sorts_ = false;             // the order is not that of the keys
-  int64_t collect_ = 0;            // stop collecting beyond so many items; negative: never
-  std::optional<int64_t> count_;   // when it could be had without walking
-  int64_t walked_ = 0;             // live keys met
-  int64_t found_ = 0;              // items collected, taken ones included
+  bool sorts_ = false;            // the order is not that of the keys
+  int64_t collect_ = 0;           // stop collecting beyond so many items; negative: never
+  std::optional<int64_t> count_;  // when it could be had without walking
+  int64_t walked_ = 0;            // live keys met
+  int64_t found_ = 0;             // items collected, taken ones included
   bool more_ = false;
   bool done_ = false;
-  std::string resume_;             // the key to go on from, when step() has stopped
+  std::string resume_;  // the key to go on from, when step() has stopped
   bool stopped_ = false;
   std::vector<KeyVersion> items_;
 };

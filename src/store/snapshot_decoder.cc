@@ -88,7 +88,9 @@ struct SnapshotDecoder::Progress {
   std::optional<Error> error;
 };
 
-SnapshotDecoder::SnapshotDecoder() : progress_(std::make_unique<Progress>()) { progress_->state = progress_->store->state_.get(); }
+SnapshotDecoder::SnapshotDecoder() : progress_(std::make_unique<Progress>()) {
+  progress_->state = progress_->store->state_.get();
+}
 SnapshotDecoder::~SnapshotDecoder() = default;
 
 Result<> SnapshotDecoder::feed(std::string_view bytes) {
@@ -148,8 +150,9 @@ bool SnapshotDecoder::Progress::parse_prologue(std::string_view bytes) {
   if (!bytes.starts_with(kSnapshotMagic)) return refuse(Code::Corrupt, "this is no snapshot");
   const uint32_t format = get_fixed32(bytes.data() + kSnapshotMagic.size());
   if (format == kSnapshotFormat) return true;
-  return refuse(Code::Refused, fmt::format("it has format {} and this program knows format {}: run a newer version of it", format,
-                                           kSnapshotFormat));
+  return refuse(Code::Refused,
+                fmt::format("it has format {} and this program knows format {}: run a newer version of it", format,
+                            kSnapshotFormat));
 }
 
 // Records of a type stand together and types in order, except that changes follow each batch.
@@ -232,7 +235,9 @@ bool SnapshotDecoder::Progress::read_lease(std::string_view body) {
       default: break;
     }
   }
-  if (!r.ok() || id == LeaseId(0) || kind > static_cast<uint64_t>(LeaseKind::Consul) || state->leases.find(id) != nullptr) return false;
+  if (!r.ok() || id == LeaseId(0) || kind > static_cast<uint64_t>(LeaseKind::Consul) ||
+      state->leases.find(id) != nullptr)
+    return false;
   row.kind = static_cast<LeaseKind>(kind);
   state->leases.insert(id, row);
   return true;
@@ -279,7 +284,8 @@ bool SnapshotDecoder::Progress::read_batch(std::string_view body) {
       default: break;
     }
   }
-  const bool in_order = state->history.last() < state->history.first() || batch_stamp >= state->history.at(state->history.last()).stamp;
+  const bool in_order =
+      state->history.last() < state->history.first() || batch_stamp >= state->history.at(state->history.last()).stamp;
   return r.ok() && in_order && batch->revision == state->history.last() + 1 && batch->revision <= state->revision;
 }
 
@@ -324,7 +330,8 @@ bool SnapshotDecoder::Progress::read_end(std::string_view body) {
       default: break;
     }
   }
-  return r.ok() && close_batch() && said + 1 == records && state->history.last() == std::max(state->revision, Revision(1));
+  return r.ok() && close_batch() && said + 1 == records &&
+         state->history.last() == std::max(state->revision, Revision(1));
 }
 
 // What follows from the keys is made again, not read: owners, directories' present children, the digest. In key order a

@@ -28,15 +28,9 @@ void write_version(FieldWriter& w, const Version& version) {
 // and only need the pin.
 struct SnapshotEncoder::Progress {
   explicit Progress(Store& store, State& s)
-      : state(s),
-        pin(s.pins.hold(s.compacted)),
-        applied_index(s.applied_index),
-        revision(s.revision),
-        compacted(s.compacted),
-        digest(store.digest()),
-        leases(std::in_place, s.leases.rows()),
-        directories(std::in_place, s.directories.rows()),
-        next_batch(std::max(s.compacted, Revision(2))) {
+      : state(s), pin(s.pins.hold(s.compacted)), applied_index(s.applied_index), revision(s.revision),
+        compacted(s.compacted), digest(store.digest()), leases(std::in_place, s.leases.rows()),
+        directories(std::in_place, s.directories.rows()), next_batch(std::max(s.compacted, Revision(2))) {
     head.append(kSnapshotMagic);
     put_fixed32(head, kSnapshotFormat);
     write_position();
@@ -158,8 +152,9 @@ struct SnapshotEncoder::Progress {
   }
 
   using Stage = bool (Progress::*)(std::string&);
-  static constexpr std::array<Stage, 6> kStages = {&Progress::write_head,      &Progress::write_lease, &Progress::write_directory,
-                                                   &Progress::write_keys, &Progress::write_change, &Progress::write_end};
+  static constexpr std::array<Stage, 6> kStages = {&Progress::write_head,      &Progress::write_lease,
+                                                   &Progress::write_directory, &Progress::write_keys,
+                                                   &Progress::write_change,    &Progress::write_end};
 
   State& state;
   Pin pin;

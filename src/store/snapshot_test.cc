@@ -25,7 +25,9 @@ void fill(Tester& t) {
   t.stamp = 2000;
   const int64_t at = t.remove("gone");
   t.put("later", "x");
-  t.must(Txn{.success = {{Put{.key = "later", .value = "y"}}, {Put{.key = "another"}}, {DeleteRange{.range = {.begin = "/a/b", .single = true}}}}});
+  t.must(Txn{.success = {{Put{.key = "later", .value = "y"}},
+                         {Put{.key = "another"}},
+                         {DeleteRange{.range = {.begin = "/a/b", .single = true}}}}});
   t.put("owned", "z", 5);
   t.must(Compact{Revision(at)});
   t.must(AlarmChange{.member = 3, .kind = AlarmKind::NoSpace, .active = true});
@@ -214,13 +216,16 @@ TEST(Snapshot, LiesAreNotBelieved) {
   EXPECT_EQ(Forged().position(5, 5).key("a", 0).batch(5, 0).verdict(), kNonsense) << "no version";
   EXPECT_EQ(Forged().position(5, 5).key("a", 3).verdict(), kNonsense) << "a revision is missing";
   EXPECT_EQ(Forged().position(5, 5).key("a", 3).batch(6, 0).verdict(), kNonsense);
-  EXPECT_EQ(Forged().position(5, 5).key("a", 3).batch(5, 1).change("a", 5).verdict(), kNonsense) << "unchanged and changed";
-  EXPECT_EQ(Forged().position(3, -1).batch(2, 1).change("a", 2).batch(3, 2).change("a", 3).change("a", 3).verdict(), kNonsense);
+  EXPECT_EQ(Forged().position(5, 5).key("a", 3).batch(5, 1).change("a", 5).verdict(), kNonsense)
+      << "unchanged and changed";
+  EXPECT_EQ(Forged().position(3, -1).batch(2, 1).change("a", 2).batch(3, 2).change("a", 3).change("a", 3).verdict(),
+            kNonsense);
   EXPECT_EQ(Forged().position(3, -1).batch(2, 1).change("a", 2).batch(3, 1).change("b", 0).verdict(), kNonsense)
       << "a deletion of nothing";
   EXPECT_EQ(Forged().position(2, -1).batch(2, 2).change("a", 2).verdict(), kNonsense) << "fewer changes than said";
   EXPECT_EQ(Forged().position(2, -1).batch(2, 0).change("a", 2).verdict(), kNonsense) << "more changes than said";
-  EXPECT_EQ(Forged().position(5, 5).key("a", 3, 7).batch(5, 0).verdict(), "a key has an owner that is not there; it is damaged");
+  EXPECT_EQ(Forged().position(5, 5).key("a", 3, 7).batch(5, 0).verdict(),
+            "a key has an owner that is not there; it is damaged");
   const auto directory = [](std::string_view path, int64_t children) {
     return [=](FieldWriter& w) { w.bytes(1, path), w.sint(2, 3), w.sint(3, children); };
   };

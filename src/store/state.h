@@ -36,9 +36,9 @@ struct State {
 
   // This member's own.
   struct Trimming {
-    Revision target;      // versions no read at it can see are going; 0: idle
-    Revision at;          // the revision of the log whose keys are being looked at
-    size_t change = 0;    // the next one of its changes
+    Revision target;    // versions no read at it can see are going; 0: idle
+    Revision at;        // the revision of the log whose keys are being looked at
+    size_t change = 0;  // the next one of its changes
   };
   Revision trimmed{-1};  // physical compaction is complete up to here
   Trimming trimming;

@@ -90,7 +90,8 @@ class Applier {
   Failure run(const Compact& compact, Reply&) {
     Failure failure = refuse_corrupt();
     if (failure.reason != Reason::None) return failure;
-    if (compact.revision <= state_.compacted) return {.reason = Reason::RevisionCompacted, .compacted = state_.compacted};
+    if (compact.revision <= state_.compacted)
+      return {.reason = Reason::RevisionCompacted, .compacted = state_.compacted};
     if (compact.revision > state_.revision) return {.reason = Reason::RevisionInFuture};
     state_.compacted = compact.revision;
     return {};
@@ -214,7 +215,8 @@ Outcome<RangeResult> Store::range(const Range& range) const {
 Outcome<RangeReader> Store::start_range(const Range& range) const {
   const Failure failure = state_->readable(range.revision);
   if (failure.reason != Reason::None) return std::unexpected(failure);
-  auto scan = std::make_unique<Scan>(*state_, range, range.revision > Revision(0) ? range.revision : state_->revision, nullptr);
+  auto scan =
+      std::make_unique<Scan>(*state_, range, range.revision > Revision(0) ? range.revision : state_->revision, nullptr);
   scan->make_independent(state_->pins);
   return RangeReader(std::move(scan));
 }

@@ -1,5 +1,5 @@
-// The replicated state of a cluster (architecture 4): a tree with history, leases, alarms and settings under one revision
-// counter. Pure: no clock, no thread, no I/O, and equal logs give equal states on every member (core C3, S2).
+// The replicated state of a cluster (architecture 4): a tree with history, leases, alarms and settings under one
+// revision counter. Pure: no clock, no thread, no I/O, and equal logs give equal states on every member (core C3, S2).
 //
 // Thread: a Store and everything made from it (readers, pins, encoders) belong to one loop. What it hands out by value
 // (Blob, VersionRef, ChangeBatchPtr) may be kept by any thread for any time.
@@ -30,9 +30,9 @@ class Pin;
 // What decides outcomes without standing in a command (core C3). Replicated: changed by SettingsChange only. A new
 // cluster starts from these defaults on every member, so they are constants and never a member's flags.
 struct Settings {
-  int64_t memory_quota_bytes = -1;         // judged by the node, which raises the alarm; < 0: none
+  int64_t memory_quota_bytes = -1;           // judged by the node, which raises the alarm; < 0: none
   int64_t history_bytes = int64_t{1} << 30;  // the leader compacts when history takes more (core S3)
-  int64_t min_lease_ttl_ms = 2000;         // of leases of etcd's kind
+  int64_t min_lease_ttl_ms = 2000;           // of leases of etcd's kind
 };
 
 // Results of reads carry a Failure instead of an Error: APIs map its Reason to their own codes.
@@ -76,7 +76,7 @@ struct Digest {
 inline constexpr uint32_t kDigestVersion = 1;
 
 struct Usage {
-  size_t keys = 0;         // live now
+  size_t keys = 0;  // live now
   size_t directories = 0;
   size_t leases = 0;
   int64_t data_bytes = 0;     // live keys with their versions; equal on all members
@@ -101,7 +101,8 @@ class RangeReader {
   // Looks at up to `budget` keys more (at least one). True when the range is complete.
   bool step(size_t budget);
   bool done() const;
-  // Keys found and not yet taken, in order; only for ranges in key order may they be taken before the end (RangeStream).
+  // Keys found and not yet taken, in order; only for ranges in key order may they be taken before the end
+  // (RangeStream).
   bool streams() const;
   std::vector<KeyVersion> take_items();
   // All of it, except items already taken. Requires done().
@@ -139,7 +140,7 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  // ---- Writing ------------------------------------------------------------------------------------------------------
+  // ---- Writing -----------------------------------------------------------------------------------------------------
   // Total: any decoded command has a defined result. `want_reply` false leaves out what only a client would look at
   // (reads, previous values), which can never influence the outcome (etcd #18667).
   // Requires index > applied_index().
@@ -147,17 +148,18 @@ class Store {
   // For entries that are no commands (a term's first entry, configurations). Requires index > applied_index().
   void advance(uint64_t index);
 
-  // ---- Where it stands ----------------------------------------------------------------------------------------------
+  // ---- Where it stands ---------------------------------------------------------------------------------------------
   uint64_t applied_index() const;
-  Revision revision() const;    // 1 when empty
-  Revision compacted() const;   // logical, the only one that can be seen (core S2); -1 before the first compaction, as etcd
+  Revision revision() const;  // 1 when empty
+  Revision compacted()
+      const;  // logical, the only one that can be seen (core S2); -1 before the first compaction, as etcd
   WallTime largest_stamp() const;  // what comparisons of times use (core C4)
   const Settings& settings() const;
   std::vector<AlarmChange> alarms() const;  // the active ones, by member, then kind
   Usage usage() const;
   Digest digest() const;
 
-  // ---- Reading ------------------------------------------------------------------------------------------------------
+  // ---- Reading -----------------------------------------------------------------------------------------------------
   VersionRef get(std::string_view key) const;
   // All at once; for ranges known to be small. Counting never walks keys (core S5).
   // Failures: RevisionCompacted, RevisionInFuture.
@@ -172,10 +174,10 @@ class Store {
   // 0 = the present revision. Failures: RevisionCompacted, RevisionInFuture.
   Outcome<HashReader> start_hash(Revision revision) const;
 
-  // ---- History for watches (core S1, F3) --------------------------------------------------------------------------------
-  // Changes of revisions >= `from` whose key lies in one of `ranges`, oldest first. Looks at about `max_changes` changes
-  // and stops at about `max_bytes` of found ones, always making at least one revision of progress.
-  // from > revision(): an empty slice through revision(). Failure: RevisionCompacted when from < compacted().
+  // ---- History for watches (core S1, F3) ---------------------------------------------------------------------------
+  // Changes of revisions >= `from` whose key lies in one of `ranges`, oldest first. Looks at about `max_changes`
+  // changes and stops at about `max_bytes` of found ones, always making at least one revision of progress. from >
+  // revision(): an empty slice through revision(). Failure: RevisionCompacted when from < compacted().
   Outcome<HistorySlice> history(Revision from, std::span<const KeyRange> ranges, size_t max_changes,
                                 size_t max_bytes) const;
   // The newest revision made not after `stamp`; at least compacted(). What the leader compacts to, to keep a time span.
@@ -183,13 +185,13 @@ class Store {
   // The lowest revision to compact to so that history_bytes falls to `bytes`; compacted() when it is below already.
   Revision revision_to_fit(int64_t bytes) const;
 
-  // ---- Leases ---------------------------------------------------------------------------------------------------------
+  // ---- Leases ------------------------------------------------------------------------------------------------------
   std::optional<LeaseInfo> lease(LeaseId id) const;
   // In id order, from the first above `after` (nullopt: the lowest), at most `limit`.
   std::vector<LeaseInfo> leases(std::optional<LeaseId> after, size_t limit) const;
   std::vector<Blob> lease_keys(LeaseId id) const;  // sorted; empty when there is no such lease
 
-  // ---- The tree as ZooKeeper sees it (core T1-T4) ------------------------------------------------------------------------
+  // ---- The tree as ZooKeeper sees it (core T1-T4) ------------------------------------------------------------------
   // Whether the node is there, explicit or implied. "/" always is.
   bool node_exists(std::string_view path) const;
   // Zeros when the path never had children since it exists.
@@ -202,9 +204,9 @@ class Store {
   };
   Children children(std::string_view path, std::string_view after, size_t limit) const;
 
-  // ---- Physical compaction -------------------------------------------------------------------------------------------------
-  // Frees up to about `budget` changes' worth of what logical compaction has hidden and no reader pins. False when there
-  // is nothing (more) to do now. Never changes anything a read can see.
+  // ---- Physical compaction -----------------------------------------------------------------------------------------
+  // Frees up to about `budget` changes' worth of what logical compaction has hidden and no reader pins. False when
+  // there is nothing (more) to do now. Never changes anything a read can see.
   bool compact_step(size_t budget);
 
  private:

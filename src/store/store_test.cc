@@ -25,7 +25,10 @@ TEST(Store, StartsAtRevisionOneAndOnlyChangesMoveIt) {
   EXPECT_EQ(t.must(Nothing{}), 2);
   EXPECT_EQ(t.must(Txn{}), 2);
   EXPECT_EQ(t.must(LeaseRevoke{.id = LeaseId(7)}), 2);
-  EXPECT_EQ(t.must(Txn{.success = {{Put{.key = "b"}}, {Put{.key = "c"}}, {DeleteRange{.range = {.begin = "a", .single = true}}}}}), 3);
+  EXPECT_EQ(
+      t.must(Txn{
+          .success = {{Put{.key = "b"}}, {Put{.key = "c"}}, {DeleteRange{.range = {.begin = "a", .single = true}}}}}),
+      3);
   EXPECT_EQ(t.store.applied_index(), 9u);
 }
 
@@ -87,10 +90,10 @@ TEST(Store, IgnoreValueAndIgnoreLeaseKeepThem) {
 
 TEST(Store, ARangeReadsAnyRevisionThatIsNotCompacted) {
   Tester t;
-  t.put("a", "1");           // 2
-  t.put("b", "1");           // 3
-  t.put("a", "2");           // 4
-  t.remove("b");             // 5
+  t.put("a", "1");  // 2
+  t.put("b", "1");  // 3
+  t.put("a", "2");  // 4
+  t.remove("b");    // 5
   EXPECT_EQ(t.list({}, 2), "a=1");
   EXPECT_EQ(t.list({}, 3), "a=1 b=1");
   EXPECT_EQ(t.list({}, 4), "a=2 b=1");
@@ -123,7 +126,8 @@ TEST(Store, AnotherTargetWithoutAnOrderSortsOnlyTheFirstKeys) {
   t.put("d", "1");
   // etcd takes limit + 1 keys in key order, sorts them, and cuts.
   EXPECT_EQ(Tester::text(t.store.range({.limit = 2, .target = SortTarget::Value})), "b=2 a=3");
-  EXPECT_EQ(Tester::text(t.store.range({.limit = 2, .order = SortOrder::Ascend, .target = SortTarget::Value})), "d=1 b=2");
+  EXPECT_EQ(Tester::text(t.store.range({.limit = 2, .order = SortOrder::Ascend, .target = SortTarget::Value})),
+            "d=1 b=2");
 }
 
 TEST(Store, ASlicedRangeSeesOneRevisionWhateverHappensMeanwhile) {
@@ -176,7 +180,8 @@ TEST(Store, OfAMissingKeyNumbersAreZeroAndNoValueCompares) {
     compare.range = {.begin = "none", .single = true};
     return txn_of(t.apply(Txn{.compares = {compare}})).succeeded;
   };
-  for (const auto target : {CompareTarget::Version, CompareTarget::CreateRevision, CompareTarget::ModRevision, CompareTarget::Lease}) {
+  for (const auto target :
+       {CompareTarget::Version, CompareTarget::CreateRevision, CompareTarget::ModRevision, CompareTarget::Lease}) {
     EXPECT_TRUE(holds({.target = target, .relation = Relation::Equal, .number = 0}));
     EXPECT_TRUE(holds({.target = target, .relation = Relation::Greater, .number = -1}));
     EXPECT_FALSE(holds({.target = target, .relation = Relation::NotEqual, .number = 0}));
@@ -191,7 +196,11 @@ TEST(Store, ACompareOverARangeHoldsWhenEveryKeyDoes) {
   t.put("a1", "x");
   t.put("a2", "y");
   const auto holds = [&](std::string_view value, Relation relation) {
-    return txn_of(t.apply(Txn{.compares = {{.range = {.begin = "a", .end = "b"}, .target = CompareTarget::Value, .relation = relation, .value = value}}})).succeeded;
+    return txn_of(t.apply(Txn{.compares = {{.range = {.begin = "a", .end = "b"},
+                                            .target = CompareTarget::Value,
+                                            .relation = relation,
+                                            .value = value}}}))
+        .succeeded;
   };
   EXPECT_TRUE(holds("w", Relation::Greater));
   EXPECT_FALSE(holds("x", Relation::Greater));
@@ -201,8 +210,12 @@ TEST(Store, ACompareOverARangeHoldsWhenEveryKeyDoes) {
 TEST(Store, OperationsSeeEarlierOnesAndTheirRevision) {
   Tester t;
   t.put("a", "1");
-  const Applied applied = t.apply(Txn{.success = {{Range{}}, {Put{.key = "b", .value = "2"}}, {Range{}},
-                                                  {DeleteRange{.range = {.begin = "a", .single = true}}}, {Range{}}, {Range{.revision = Revision(2)}}}});
+  const Applied applied = t.apply(Txn{.success = {{Range{}},
+                                                  {Put{.key = "b", .value = "2"}},
+                                                  {Range{}},
+                                                  {DeleteRange{.range = {.begin = "a", .single = true}}},
+                                                  {Range{}},
+                                                  {Range{.revision = Revision(2)}}}});
   const std::vector<OperationResult>& results = txn_of(applied).results;
   const auto text = [&](size_t i) { return Tester::text(std::get<RangeResult>(results[i].what)); };
   EXPECT_EQ(text(0), "a=1");
@@ -219,7 +232,8 @@ TEST(Store, AFailedTransactionDoesNothingAndSaysWhere) {
   Tester t;
   t.put("a");
   const Digest before = t.store.digest();
-  Applied applied = t.apply(Txn{.success = {{Put{.key = "x"}}, {Txn{.success = {{Put{.key = "y", .lease = LeaseId(9)}}}}}}});
+  Applied applied =
+      t.apply(Txn{.success = {{Put{.key = "x"}}, {Txn{.success = {{Put{.key = "y", .lease = LeaseId(9)}}}}}}});
   EXPECT_EQ(reason_of(applied), Reason::LeaseNotFound);
   EXPECT_EQ(applied.reply.failure.operation, 2u);
   EXPECT_EQ(applied.changes, nullptr);
@@ -247,7 +261,8 @@ TEST(Store, ARangeAtACompactedRevisionFailsTheSameOnEveryMember) {
   const Txn txn{.success = {{Put{.key = "b"}}, {Range{.revision = Revision(2)}}}};
   for (Tester* t : {&slow, &quick}) {
     EXPECT_EQ(reason_of(t->apply(txn)), Reason::RevisionCompacted);
-    EXPECT_EQ(t->store.apply(t->store.applied_index() + 1, {.body = txn}, false).reply.failure.reason, Reason::RevisionCompacted);
+    EXPECT_EQ(t->store.apply(t->store.applied_index() + 1, {.body = txn}, false).reply.failure.reason,
+              Reason::RevisionCompacted);
   }
   EXPECT_EQ(slow.store.digest(), quick.store.digest());
 }
@@ -256,18 +271,22 @@ TEST(Store, ARangeAtACompactedRevisionFailsTheSameOnEveryMember) {
 TEST(Store, AKeyChangedTwiceInOneRevisionStandsOnceInItsBatch) {
   Tester t;
   t.put("old", "0");
-  const Applied applied = t.apply(Txn{.success = {{Put{.key = "old", .value = "1"}}, {Put{.key = "new", .value = "1"}},
-                                                  {Put{.key = "old", .value = "2"}}, {DeleteRange{.range = {.begin = "new", .single = true}}},
+  const Applied applied = t.apply(Txn{.success = {{Put{.key = "old", .value = "1"}},
+                                                  {Put{.key = "new", .value = "1"}},
+                                                  {Put{.key = "old", .value = "2"}},
+                                                  {DeleteRange{.range = {.begin = "new", .single = true}}},
                                                   {Put{.key = "new2"}}}});
   EXPECT_EQ(applied.reply.revision, Revision(3));
   EXPECT_EQ(t.watch(3), "3:~old(0)+new2");
   EXPECT_EQ(t.store.get("old")->version, 3);
   EXPECT_EQ(t.list({}, 2), "old=0");
-  const Applied nothing = t.apply(Txn{.success = {{Put{.key = "x"}}, {DeleteRange{.range = {.begin = "x", .single = true}}}}});
+  const Applied nothing =
+      t.apply(Txn{.success = {{Put{.key = "x"}}, {DeleteRange{.range = {.begin = "x", .single = true}}}}});
   EXPECT_EQ(nothing.reply.revision, Revision(4));
   ASSERT_NE(nothing.changes, nullptr);
   EXPECT_TRUE(nothing.changes->changes.empty());
-  t.must(Txn{.success = {{DeleteRange{.range = {.begin = "old", .single = true}}}, {Put{.key = "old", .ignore_value = true}}}});
+  t.must(Txn{.success = {{DeleteRange{.range = {.begin = "old", .single = true}}},
+                         {Put{.key = "old", .ignore_value = true}}}});
   EXPECT_EQ(t.store.get("old")->create_revision, Revision(5));
   EXPECT_TRUE(t.store.get("old")->value.empty());
 }
@@ -275,8 +294,9 @@ TEST(Store, AKeyChangedTwiceInOneRevisionStandsOnceInItsBatch) {
 TEST(Store, AReadOnlyTransactionNeedsNoLog) {
   Tester t;
   t.put("a", "1");
-  const Reply reply = t.store.read(Txn{.compares = {{.range = {.begin = "a", .single = true}, .target = CompareTarget::Value, .value = "1"}},
-                                       .success = {{Range{}}, {Txn{.success = {{Range{.count_only = true}}}}}}});
+  const Reply reply = t.store.read(
+      Txn{.compares = {{.range = {.begin = "a", .single = true}, .target = CompareTarget::Value, .value = "1"}},
+          .success = {{Range{}}, {Txn{.success = {{Range{.count_only = true}}}}}}});
   const TxnResult& result = std::get<TxnResult>(reply.result);
   EXPECT_TRUE(result.succeeded);
   EXPECT_EQ(Tester::text(std::get<RangeResult>(result.results[0].what)), "a=1");
@@ -300,10 +320,10 @@ TEST(Store, CompactRefusesWhatIsDoneAndWhatIsNotYet) {
 // etcd #18089, #19179.
 TEST(Store, AWatchFromTheCompactedRevisionSeesADeletionThere) {
   Tester t;
-  t.put("a", "1");   // 2
-  t.put("b", "1");   // 3
-  t.remove("a");     // 4
-  t.put("b", "2");   // 5
+  t.put("a", "1");  // 2
+  t.put("b", "1");  // 3
+  t.remove("a");    // 4
+  t.put("b", "2");  // 5
   t.must(Compact{Revision(4)});
   EXPECT_EQ(t.watch(4), "4:-a 5:~b(1)") << "previous values below the compacted revision are gone";
   t.compact_physically();
@@ -320,8 +340,8 @@ TEST(Store, AWatchFromTheCompactedRevisionSeesADeletionThere) {
 TEST(Store, HistoryIsFilteredByRangesAndBoundedByWork) {
   Tester t;
   t.must(Txn{.success = {{Put{.key = "a"}}, {Put{.key = "b"}}, {Put{.key = "c"}}}});  // 2
-  t.put("b", "2");                                                                   // 3
-  t.put("z");                                                                        // 4
+  t.put("b", "2");                                                                    // 3
+  t.put("z");                                                                         // 4
   const std::vector<KeyRange> ranges{KeyRange::single("a"), {"c", "d"}};
   HistorySlice slice = *t.store.history(Revision(1), ranges, 100, 1 << 20);
   ASSERT_EQ(slice.batches.size(), 1u);
@@ -334,7 +354,8 @@ TEST(Store, HistoryIsFilteredByRangesAndBoundedByWork) {
   EXPECT_EQ(slice.through, Revision(3)) << "empty slices make progress too";
   const KeyRange all = KeyRange::all();
   const auto whole = t.store.history(Revision(3), std::span(&all, 1), 100, 1 << 20);
-  EXPECT_EQ(whole->batches[0].get(), t.store.history(Revision(3), std::span(&all, 1), 100, 1 << 20)->batches[0].get()) << "shared, not copied";
+  EXPECT_EQ(whole->batches[0].get(), t.store.history(Revision(3), std::span(&all, 1), 100, 1 << 20)->batches[0].get())
+      << "shared, not copied";
 }
 
 TEST(Store, HashesAgreeWhateverIsRemovedAndSkipDeletionsAtTheCompactedRevision) {
@@ -414,7 +435,10 @@ TEST(Store, GrantChecksIdAndTime) {
   EXPECT_EQ(reason_of(t.apply(LeaseGrant{.id = LeaseId(5), .ttl_ms = 9'000'000'000'000})), Reason::None);
   t.must(SettingsChange{.min_lease_ttl_ms = 5000});
   EXPECT_EQ(std::get<LeaseGrantResult>(t.apply(LeaseGrant{.id = LeaseId(6), .ttl_ms = 1}).reply.result).ttl_ms, 5000);
-  EXPECT_EQ(std::get<LeaseGrantResult>(t.apply(LeaseGrant{.id = LeaseId(7), .kind = LeaseKind::ZooKeeper, .ttl_ms = 1}).reply.result).ttl_ms, 1);
+  EXPECT_EQ(std::get<LeaseGrantResult>(
+                t.apply(LeaseGrant{.id = LeaseId(7), .kind = LeaseKind::ZooKeeper, .ttl_ms = 1}).reply.result)
+                .ttl_ms,
+            1);
 }
 
 TEST(Store, IdsAreAllocatedFromTheStateAlone) {
@@ -495,7 +519,8 @@ TEST(Store, CorruptRefusesEverythingButRepair) {
   t.grant(7);
   t.put("a");
   t.must(AlarmChange{.member = 1, .kind = AlarmKind::Corrupt, .active = true});
-  for (const Body& body : std::vector<Body>{Put{.key = "b"}, DeleteRange{}, Txn{}, Compact{Revision(2)}, LeaseGrant{}, LeaseRevoke{.id = LeaseId(7)}}) {
+  for (const Body& body : std::vector<Body>{Put{.key = "b"}, DeleteRange{}, Txn{}, Compact{Revision(2)}, LeaseGrant{},
+                                            LeaseRevoke{.id = LeaseId(7)}}) {
     EXPECT_EQ(reason_of(t.apply(body)), Reason::CorruptCluster);
   }
   EXPECT_EQ(t.list(), "a=v") << "reads are served";

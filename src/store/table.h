@@ -19,7 +19,7 @@ class Table {
  private:
   using Map = absl::btree_map<Key, Row, Less>;
   struct Walking {
-    std::optional<Key> passed;                           // rows up to here are done
+    std::optional<Key> passed;                            // rows up to here are done
     absl::btree_map<Key, std::optional<Row>, Less> kept;  // how not yet passed rows were; nullopt: absent
   };
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <string_view>
 
-#include <gtest/gtest.h>
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include "store/snapshot.h"
 #include "store/store.h"
@@ -42,11 +42,14 @@ struct Tester {
   }
 
   // "key=value" of a range, at a revision.
-  std::string list(KeyRangeView range = {}, int64_t revision = 0) const { return text(store.range({.range = range, .revision = Revision(revision)})); }
+  std::string list(KeyRangeView range = {}, int64_t revision = 0) const {
+    return text(store.range({.range = range, .revision = Revision(revision)}));
+  }
   static std::string text(const Outcome<RangeResult>& result) {
     if (!result) return fmt::format("failure {}", static_cast<int>(result.error().reason));
     std::string out;
-    for (const KeyVersion& item : result->items) out += fmt::format("{}{}={}", out.empty() ? "" : " ", item.key.view(), item.version->value.view());
+    for (const KeyVersion& item : result->items)
+      out += fmt::format("{}{}={}", out.empty() ? "" : " ", item.key.view(), item.version->value.view());
     return out;
   }
   // What a watch from `from` sees: "+key" created, "~key" changed, "-key" deleted, with "(old)" where it is known.

@@ -49,8 +49,8 @@ VersionRef version_of(const Row& row) {
 
 std::optional<Row> row_of(const VersionRef& v) {
   if (!v) return std::nullopt;
-  return Row{v->create_revision.value, v->mod_revision.value, v->version, v->lease.value,
-             v->created.ms(),          v->modified.ms(),      std::string(v->value.view())};
+  return Row{v->create_revision.value, v->mod_revision.value,       v->version, v->lease.value, v->created.ms(),
+             v->modified.ms(),         std::string(v->value.view())};
 }
 
 std::set<std::string> Twin::nodes() const {
@@ -149,7 +149,8 @@ RangeResult Twin::range(const Range& r, int64_t current, const Tree& tree_at) co
   }
   out.count = static_cast<int64_t>(found.size());
   if (r.count_only) return out;
-  const bool filters = r.min_mod.value != 0 || r.max_mod.value != 0 || r.min_create.value != 0 || r.max_create.value != 0;
+  const bool filters =
+      r.min_mod.value != 0 || r.max_mod.value != 0 || r.min_create.value != 0 || r.max_create.value != 0;
   const auto limit = static_cast<size_t>(std::max<int64_t>(r.limit, 0));
   if (limit > 0 && r.order == SortOrder::None && !filters && found.size() > limit + 1) found.resize(limit + 1);
   std::erase_if(found, [&](const auto& item) {
@@ -216,7 +217,8 @@ Failure Twin::check(const Txn& txn, bool puts) const {
   for (const Operation& operation : judge(txn) ? txn.success : txn.failure) {
     std::optional<Failure> failure;
     if (const auto* put = std::get_if<Put>(&operation.what); put != nullptr && puts) failure = failing_put(*put);
-    if (const auto* range = std::get_if<Range>(&operation.what); range != nullptr && !puts) failure = unreadable(range->revision.value);
+    if (const auto* range = std::get_if<Range>(&operation.what); range != nullptr && !puts)
+      failure = unreadable(range->revision.value);
     if (const auto* nested = std::get_if<Txn>(&operation.what)) failure = check(*nested, puts);
     if (failure && failure->reason != Reason::None) return *failure;
   }
@@ -243,6 +245,23 @@ TxnResult Twin::run_txn(const Txn& txn, const std::map<const Txn*, bool>& verdic
     one.revision = Revision(seen());
   }
   return out;
+}
+
+AlarmResult Twin::change_alarm(const AlarmChange& a) {
+  AlarmResult result;
+  if (a.active) {
+    if (a.kind == AlarmKind::None) return result;
+    alarms.emplace(a.member, a.kind);
+    result.changed.push_back(a);
+    return result;
+  }
+  std::erase_if(alarms, [&](const auto& one) {
+    const bool member = a.member == 0 || a.member == one.first;
+    const bool gone = member && (a.kind == AlarmKind::None || a.kind == one.second);
+    if (gone) result.changed.push_back({.member = one.first, .kind = one.second});
+    return gone;
+  });
+  return result;
 }
 
 Failure Twin::run(const Body& body, Reply& reply) {
@@ -298,18 +317,7 @@ Failure Twin::run(const Body& body, Reply& reply) {
       it->second.remaining = item.remaining_ms > 0 && item.remaining_ms < it->second.ttl ? item.remaining_ms : 0;
     }
   } else if (const auto* a = std::get_if<AlarmChange>(&body)) {
-    AlarmResult result;
-    if (a->active && a->kind != AlarmKind::None) {
-      alarms.emplace(a->member, a->kind);
-      result.changed.push_back(*a);
-    } else if (!a->active) {
-      std::erase_if(alarms, [&](const auto& one) {
-        const bool gone = (a->member == 0 || a->member == one.first) && (a->kind == AlarmKind::None || a->kind == one.second);
-        if (gone) result.changed.push_back({.member = one.first, .kind = one.second});
-        return gone;
-      });
-    }
-    reply.result = std::move(result);
+    reply.result = change_alarm(*a);
   } else if (const auto* s = std::get_if<SettingsChange>(&body)) {
     if (s->min_lease_ttl_ms > 0) min_ttl = s->min_lease_ttl_ms;
   }

@@ -1,5 +1,5 @@
-// The store's slow twin, for tests: maps, full copies of every revision, and no idea what an index is. What it does is the
-// specification (core S, T, L; reference 1.4 to 1.9) written down the plainest way.
+// The store's slow twin, for tests: maps, full copies of every revision, and no idea what an index is. What it does is
+// the specification (core S, T, L; reference 1.4 to 1.9) written down the plainest way.
 #pragma once
 
 #include <cstdint>
@@ -45,9 +45,9 @@ struct Twin {
   int64_t compacted = -1;
   int64_t min_ttl = 2000;
   Tree tree;
-  std::map<int64_t, Tree> past{{1, {}}};                // the tree at every revision
-  std::map<int64_t, std::vector<Changed>> history;      // what every revision changed
-  std::map<int64_t, int64_t> stamps;                    // the largest stamp when a revision was made
+  std::map<int64_t, Tree> past{{1, {}}};            // the tree at every revision
+  std::map<int64_t, std::vector<Changed>> history;  // what every revision changed
+  std::map<int64_t, int64_t> stamps;                // the largest stamp when a revision was made
   std::map<int64_t, Lease> leases;
   std::set<std::pair<uint64_t, AlarmKind>> alarms;
   std::map<std::string, Directory> directories;
@@ -63,6 +63,7 @@ struct Twin {
 
  private:
   Failure run(const Body& body, Reply& reply);
+  AlarmResult change_alarm(const AlarmChange& change);
   Failure check(const Txn& txn, bool puts) const;
   bool judge(const Txn& txn) const;
   TxnResult run_txn(const Txn& txn, const std::map<const Txn*, bool>& verdicts);

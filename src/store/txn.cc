@@ -81,7 +81,8 @@ void TxnRun::judge(const Txn& txn) {
 
 bool TxnRun::holds(const Compare& compare) const {
   bool any = false;
-  for (Index::Cursor c = state_.index.lower_bound(compare.range.begin); !c.done() && compare.range.contains(c.key()); c.next()) {
+  for (Index::Cursor c = state_.index.lower_bound(compare.range.begin); !c.done() && compare.range.contains(c.key());
+       c.next()) {
     const Version* const version = c.chain().latest();
     if (version == nullptr) continue;
     if (!holds_for(compare, *version)) return false;
@@ -180,7 +181,8 @@ OperationResult TxnRun::run_one(const Operation& operation, At& at, BatchWriter*
 RangeResult TxnRun::read(const Range& range, const BatchWriter* writer, bool want_reply) const {
   if (!want_reply) return {};
   const Revision seen = writer == nullptr ? state_.revision : writer->seen();
-  Scan scan(state_, range, range.revision > Revision(0) ? range.revision : seen, writer == nullptr ? nullptr : writer->pending());
+  Scan scan(state_, range, range.revision > Revision(0) ? range.revision : seen,
+            writer == nullptr ? nullptr : writer->pending());
   scan.step(SIZE_MAX);
   RangeResult result = scan.finish();
   result.revision = seen;

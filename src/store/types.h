@@ -22,7 +22,8 @@ using LeaseId = Strong<struct LeaseIdTag, int64_t>;
 
 enum class LeaseKind : uint8_t { Etcd = 0, ZooKeeper = 1, Consul = 2 };
 
-// A wall-clock stamp in six bytes: milliseconds of 4,400 years around 1970; what lies beyond becomes the nearest of them.
+// A wall-clock stamp in six bytes: milliseconds of 4,400 years around 1970; what lies beyond becomes the nearest of
+// them.
 class Stamp {
  public:
   constexpr Stamp() = default;
@@ -45,15 +46,16 @@ class Stamp {
 // Immutable: one value a key had. Shared by the version chain, history and change batches; never copied.
 struct Version {
   mutable std::atomic<uint32_t> references{1};
-  Stamp created;   // when this life of the key began
+  Stamp created;  // when this life of the key began
   Stamp modified;
   Revision create_revision;  // first revision of this life of the key
   Revision mod_revision;     // the revision that made this version
   int64_t version = 0;       // 1 at creation
   LeaseId lease;
-  Blob value;                // null differs from empty (ZooKeeper)
+  Blob value;  // null differs from empty (ZooKeeper)
 };
-static_assert(sizeof(Version) == 56, "a Version and malloc's header fill one cache line; docs/decisions has the budget");
+static_assert(sizeof(Version) == 56,
+              "a Version and malloc's header fill one cache line; docs/decisions has the budget");
 
 // A counted reference to a Version; null means "no such key".
 class VersionRef {

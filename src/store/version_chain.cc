@@ -16,8 +16,8 @@ const Version* VersionChain::at(Revision revision) const {
   const Many& steps = *many();
   // Most reads want the present.
   if (steps.back().at <= revision) return steps.back().version.get();
-  const auto after = std::upper_bound(steps.begin(), steps.end(), revision,
-                                      [](Revision r, const Step& step) { return r < step.at; });
+  const auto after =
+      std::upper_bound(steps.begin(), steps.end(), revision, [](Revision r, const Step& step) { return r < step.at; });
   return after == steps.begin() ? nullptr : std::prev(after)->version.get();
 }
 
@@ -55,8 +55,8 @@ void VersionChain::pop(Revision revision) {
 size_t VersionChain::trim(Revision revision) {
   if (!is_many()) return 0;
   Many& steps = *many();
-  const auto after = std::upper_bound(steps.begin(), steps.end(), revision,
-                                      [](Revision r, const Step& step) { return r < step.at; });
+  const auto after =
+      std::upper_bound(steps.begin(), steps.end(), revision, [](Revision r, const Step& step) { return r < step.at; });
   if (after == steps.begin()) return 0;
   auto keep = std::prev(after);
   if (!keep->version && keep->at < revision) ++keep;

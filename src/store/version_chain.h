@@ -10,8 +10,8 @@
 namespace witan::store {
 
 // The versions of one key in revision order, deletions included. Eight bytes: most keys have one live version, and that
-// one is held directly; anything else stands in a vector of its own. Invariant: revisions strictly ascend, and the first
-// step is a deletion only if it is kept for watches from the compacted revision (etcd #19179).
+// one is held directly; anything else stands in a vector of its own. Invariant: revisions strictly ascend, and the
+// first step is a deletion only if it is kept for watches from the compacted revision (etcd #19179).
 class VersionChain {
  public:
   struct Step {
