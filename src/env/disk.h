@@ -54,7 +54,7 @@ class Disk {
   virtual Result<> rename(const std::string& from, const std::string& to) = 0;      // replaces `to`
   virtual Result<> remove(const std::string& path) = 0;
   virtual Result<> sync_directory(const std::string& path) = 0;
-  virtual Result<std::unique_ptr<DirectoryLock>> lock(const std::string& path) = 0;  // Exists when held
+  virtual Result<std::unique_ptr<DirectoryLock>> lock(const std::string& directory) = 0;  // Exists when held
 };
 
 }  // namespace witan::env

@@ -21,7 +21,7 @@ std::string snapshot_directory(const Options& options) { return options.data_dir
 
 Result<std::unique_ptr<env::DirectoryLock>> lock_directory(const Options& options, env::Disk& disk) {
   if (auto made = disk.make_directory(options.data_dir); !made) return std::unexpected(made.error());
-  return disk.lock(options.data_dir + "/lock");
+  return disk.lock(options.data_dir);
 }
 
 wal::LogOptions log_options(const Options& options, const World& world) {

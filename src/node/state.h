@@ -40,7 +40,11 @@ class State final : public Applier {
   State(StateOptions options, std::unique_ptr<store::Store> store, raft::SnapshotMeta applied, env::Loop& loop,
         Snapshots& snapshots, Logger logger);
   ~State() override;
-  void connect(Consensus& consensus) { consensus_ = &consensus; }
+  void connect(Consensus& consensus) {
+    consensus_ = &consensus;
+    reads_.connect(consensus);
+    leases_.connect(consensus);
+  }
 
   // ---- for ports, on this loop
   void add_port(Port& port);  // before loops run
