@@ -239,16 +239,30 @@ TEST(Codec, AnOperationInPiecesIsPutTogether) {
   EXPECT_EQ(std::get<PutRequest>(ours.success[0].what).value, "v");
 }
 
-TEST(Codec, NestingWithoutEndIsRefused) {
+// What is accepted can be proposed, and what can not be read back from the log is not accepted.
+TEST(Codec, ATransactionTheLogCannotHoldIsRefused) {
+  std::string scratch;
   etcdserverpb::TxnRequest txn;
-  for (int i = 0; i < 200; ++i) {
+  for (int depth = 1; depth < 70; ++depth) {
+    const std::string bytes = txn.SerializeAsString();
+    TxnRequest ours;
+    const TxnDecoding result = decode(bytes, ours, scratch);
+    EXPECT_EQ(result, depth <= 64 ? TxnDecoding::Done : TxnDecoding::TooLarge);
+    if (result == TxnDecoding::Done) {
+      EXPECT_TRUE(store::decode(store::encode({.header = {}, .body = lower(ours)}).view())) << depth;
+    }
     etcdserverpb::TxnRequest outer;
     outer.add_success()->mutable_request_txn()->Swap(&txn);
     txn.Swap(&outer);
   }
-  std::string scratch;
-  TxnRequest ours;
-  EXPECT_EQ(decode(txn.SerializeAsString(), ours, scratch), TxnDecoding::TooDeep);
+  txn.Clear();
+  for (int i = 0; i < 65'536; ++i) txn.add_success()->mutable_request_txn();
+  TxnRequest most;
+  EXPECT_EQ(decode(txn.SerializeAsString(), most, scratch), TxnDecoding::Done);
+  EXPECT_TRUE(store::decode(store::encode({.header = {}, .body = lower(most)}).view()));
+  txn.add_success();
+  TxnRequest more;
+  EXPECT_EQ(decode(txn.SerializeAsString(), more, scratch), TxnDecoding::TooLarge);
 }
 
 // ---- responses ----------------------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ void kv_txn(Service& service, CallKey call, std::string_view message) {
   switch (decode(message, request, scratch)) {
     case TxnDecoding::Done: break;
     case TxnDecoding::Malformed: return service.fail(call, Error::Unmarshal);
-    case TxnDecoding::TooDeep: return service.fail(call, Error::TooManyOperations);
+    case TxnDecoding::TooLarge: return service.fail(call, Error::TooManyOperations);
   }
   if (const auto error = check(request, service.options().max_txn_operations)) return service.fail(call, *error);
   const auto reply = [&service, call](const node::Done* done, const TxnShape& shape) {

@@ -6,8 +6,10 @@
 namespace witan::api::etcd {
 namespace {
 
-// More nesting than any limit on operations allows.
-constexpr int kMaxDepth = 150;
+// What a command of the store can hold (core C1): 64 levels, 65536 operations and compares. A transaction beyond it must
+// never be proposed, since no member could read it back.
+constexpr int kMaxDepth = 64;
+constexpr size_t kMaxOperations = 65'536;
 
 // A known number with another wire type is an unknown field to protobuf; these two tell which it is.
 bool number(const FieldReader& fields) { return fields.type() == WireType::Varint; }
@@ -57,21 +59,21 @@ bool decode_compare(std::string_view message, CompareRequest& out) {
 // Decodes a transaction until something asks for the slow way.
 class TxnDecoder {
  public:
-  enum class Result : uint8_t { Done, Malformed, TooDeep, InPieces };
+  enum class Result : uint8_t { Done, Malformed, TooLarge, InPieces };
 
   Result txn(std::string_view message, TxnRequest& out, int depth) {
-    if (depth > kMaxDepth) return Result::TooDeep;
+    if (depth > kMaxDepth) return Result::TooLarge;
     FieldReader fields(message);
     while (fields.next()) {
-      if (!bytes(fields)) continue;
+      if (!bytes(fields) || fields.field() < 1 || fields.field() > 3) continue;
+      if (++operations_ > kMaxOperations) return Result::TooLarge;
       Result result = Result::Done;
       switch (fields.field()) {
         case 1:
           if (!decode_compare(fields.bytes(), out.compares.emplace_back())) result = Result::Malformed;
           break;
         case 2: result = operation(fields.bytes(), out.success.emplace_back(), depth); break;
-        case 3: result = operation(fields.bytes(), out.failure.emplace_back(), depth); break;
-        default: break;
+        default: result = operation(fields.bytes(), out.failure.emplace_back(), depth);
       }
       if (result != Result::Done) return result;
     }
@@ -101,6 +103,8 @@ class TxnDecoder {
     }
     return fine ? Result::Done : Result::Malformed;
   }
+
+  size_t operations_ = 0;
 };
 
 }  // namespace
@@ -150,17 +154,17 @@ bool decode(std::string_view message, DeleteRequest& out) {
 
 TxnDecoding decode(std::string_view message, TxnRequest& out, std::string& scratch) {
   using Result = TxnDecoder::Result;
-  Result result = TxnDecoder().txn(message, out, 0);
+  Result result = TxnDecoder().txn(message, out, 1);
   if (result == Result::InPieces) {
     etcdserverpb::TxnRequest whole;
     if (!whole.ParseFromArray(message.data(), static_cast<int>(message.size()))) return TxnDecoding::Malformed;
     scratch = whole.SerializeAsString();
     out = {};
-    result = TxnDecoder().txn(scratch, out, 0);
+    result = TxnDecoder().txn(scratch, out, 1);
   }
   switch (result) {
     case Result::Done: return TxnDecoding::Done;
-    case Result::TooDeep: return TxnDecoding::TooDeep;
+    case Result::TooLarge: return TxnDecoding::TooLarge;
     default: return TxnDecoding::Malformed;
   }
 }

@@ -62,7 +62,7 @@ bool decode(std::string_view bytes, DeleteRequest& out);
 
 // Views may point into `scratch` instead, which must live as long: protobuf lets a message come in pieces, and one that
 // does is put together there first.
-enum class TxnDecoding : uint8_t { Done, Malformed, TooDeep };
+enum class TxnDecoding : uint8_t { Done, Malformed, TooLarge };
 TxnDecoding decode(std::string_view bytes, TxnRequest& out, std::string& scratch);
 
 }  // namespace witan::api::etcd
