@@ -58,58 +58,73 @@ struct Ticket {
 
 // ---- Events -------------------------------------------------------------------------------------------------------
 
-struct Wake {};  // the deadline passed
+// next_deadline() came. One that is early does nothing.
+struct Wake {};
+// From a peer, already authenticated as envelope.from. What no honest peer could have sent is logged and dropped.
 struct Receive {
   Envelope envelope;
-};  // from a peer, already authenticated as envelope.from
+};
+// This Persist is on disk, and so is everything given before it.
 struct Persisted {
   Ticket ticket;
 };
+// The state machine has everything up to here. Requires: it was handed out.
 struct Applied {
   Index index;
 };
 // Commands to replicate. All or none are accepted. `only_in` set: refused unless this is that term (core P3).
+// Refused with NotLeader, Unavailable (leadership is being handed over), Exhausted (Options::max_uncommitted_bytes) or
+// Invalid (no commands).
 struct Propose {
   std::vector<Blob> commands;
   std::optional<Term> only_in;
 };
-// Replace the configuration. `target` names the wanted members with their incoming suffrage; raft goes through a joint
-// configuration when voters change by more than info (thesis 4.3) and completes it by itself.
+// Replace the configuration. `target` names the wanted members with their incoming suffrage. One voter added or one
+// removed is a single entry (thesis 4.1); anything else that moves voters, a demotion to learner included, goes through
+// a joint configuration that raft completes by itself (thesis 4.3); the rest (learners, info) is a single entry.
+// Refused as Propose, with Refused while another change is not committed, with Unavailable before the leader has
+// committed an entry of its term, with Invalid when the target is malformed or has no voter.
 struct ProposeMembership {
   Configuration target;
   std::optional<Term> only_in;
 };
-// A batch of linearizable reads; answered by Output::reads with the same id, or by reads_failed.
+// A batch of linearizable reads; answered once, by Output::reads or reads_failed. Fails at once on who does not lead.
 struct ReadIndex {
   uint64_t id = 0;
 };
+// kNobody: to the most advanced voter. Given up after an election timeout; standing() tells whether it came to pass.
 struct TransferLeadership {
   NodeId to;
-};  // kNobody: the most advanced voter
+};
+// Give up leadership now (a stalled disk, a digest minority), and do not campaign for an election timeout.
 struct StepDown {
   std::string reason;
-};  // give up leadership now (a stalled disk, a digest minority)
+};
+// The state is durable elsewhere up to here: older entries go, as far as they are applied and on this disk.
 struct Compact {
   Index index;
-};  // the state is durable elsewhere up to here; drop older entries
+};
 // Entries asked for by Output::fetches, or nothing when they are no longer there (then a snapshot is sent).
 struct Fetched {
   NodeId peer;
   std::vector<Entry> entries;
 };
+// The streaming ended; `delivered`: the receiver confirmed that it has everything.
 struct SnapshotSent {
   NodeId to;
   bool delivered = false;
-};  // the streaming ended; delivered = the receiver confirmed
-// A snapshot from `from` is complete and durable on this member, but not yet in the state machine.
+};
+// A snapshot from `from`, the leader of `term`, is complete and durable on this member, but not yet in the state
+// machine. Output::install follows unless the log is already as far.
 struct SnapshotReceived {
   NodeId from;
   Term term;
   SnapshotMeta meta;
 };
+// A connection broke: probe instead of pipelining.
 struct Unreachable {
   NodeId peer;
-};  // a connection broke: probe instead of pipelining
+};
 
 using Event = std::variant<Wake, Receive, Persisted, Applied, Propose, ProposeMembership, ReadIndex, TransferLeadership,
                            StepDown, Compact, Fetched, SnapshotSent, SnapshotReceived, Unreachable>;
@@ -161,7 +176,9 @@ struct Standing {
 struct Output {
   std::vector<Envelope> messages;  // to be sent at once
   std::optional<Persist> persist;
-  std::vector<Entry> committed;  // in order, each index exactly once
+  // In order, each index exactly once, after `install` where both are set. On the disks of a quorum, but perhaps not on
+  // this member's yet: see durable_index().
+  std::vector<Entry> committed;
   std::vector<ReadReady> reads;
   std::vector<uint64_t> reads_failed;  // leadership was lost or is not there: certainly not served
   std::optional<ProposeResult> proposed;
@@ -181,6 +198,7 @@ struct Progress {  // for status pages, promotion and snapshots: how far a peer 
   bool snapshotting = false;
 };
 
+// One member. Used from one thread at a time; equal events at equal instants give equal outputs.
 class Raft {
  public:
   // Requires: initial.entries contiguous. The first output (step with Wake) may already carry committed entries.
