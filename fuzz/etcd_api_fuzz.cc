@@ -1,6 +1,6 @@
-// Hostile calls into the handlers of the etcd API, over a real store. The input is a little program: open a call of some
-// method, send it some bytes, read, cancel, let time pass, open a gap. Besides not crashing: what a call promised is kept
-// to its end, and when every call is gone nothing of it is left.
+// Hostile calls into the handlers of the etcd API, over a real store. The input is a little program: open a call of
+// some method, send it some bytes, read, cancel, let time pass, open a gap. Besides not crashing: what a call promised
+// is kept to its end, and when every call is gone nothing of it is left.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,6 @@
 // What anybody can send to the port for members. The input is an attacker's bytes: the first one chooses how far the
-// attacker has come (a stranger, or the lane of a member whose id it knows) and how its bytes are cut, the rest is sent.
-// Besides, whatever decodes must encode to something that decodes to the same again.
+// attacker has come (a stranger, or the lane of a member whose id it knows) and how its bytes are cut, the rest is
+// sent. Besides, whatever decodes must encode to something that decodes to the same again.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,8 +19,12 @@ namespace {
 class Drain final : public SnapshotSink {
  public:
   explicit Drain(testing::FakeLoop& loop) : loop_(loop) {}
-  void write(Blob, Function<void(Result<>)> done) override { loop_.post([done = std::move(done)]() mutable { done({}); }); }
-  void finish(Function<void(Result<>)> done) override { loop_.post([done = std::move(done)]() mutable { done({}); }); }
+  void write(Blob, Function<void(Result<>)> done) override {
+    loop_.post([done = std::move(done)]() mutable { done({}); });
+  }
+  void finish(Function<void(Result<>)> done) override {
+    loop_.post([done = std::move(done)]() mutable { done({}); });
+  }
 
  private:
   testing::FakeLoop& loop_;
@@ -49,8 +53,10 @@ void attack(uint8_t how, std::string_view bytes) {
   Chain out;
   if ((how & 8) != 0) {
     const Greeting greeting{.purpose = static_cast<Purpose>(1 + (how & 3)),
-                            .hello = {.cluster_id = testing::kCluster, .member = raft::NodeId(2),
-                                      .target = raft::NodeId(1), .directory_uuid = "dir-2"}};
+                            .hello = {.cluster_id = testing::kCluster,
+                                      .member = raft::NodeId(2),
+                                      .target = raft::NodeId(1),
+                                      .directory_uuid = "dir-2"}};
     out.append(make_frame(FrameType::Hello, encode(greeting)));
   }
   // Frames by the fuzzer's content, so that it need not find checksums: type, length, payload. Raw bytes otherwise.

@@ -44,9 +44,7 @@ class Blob {
   size_t memory() const { return rep_ == nullptr ? 0 : sizeof(Rep) + rep_->size; }
 
   // Equal bytes and equal nullness.
-  friend bool operator==(const Blob& a, const Blob& b) {
-    return a.is_null() == b.is_null() && a.view() == b.view();
-  }
+  friend bool operator==(const Blob& a, const Blob& b) { return a.is_null() == b.is_null() && a.view() == b.view(); }
 
  private:
   struct Rep {

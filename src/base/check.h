@@ -20,9 +20,9 @@ void on_death(DeathHook hook);
 }  // namespace witan
 
 // CHECK(condition) or CHECK(condition, "format {}", arguments...)
-#define CHECK(condition, ...)                                                             \
-  do {                                                                                    \
-    if (!(condition)) [[unlikely]] {                                                      \
-      ::witan::die(__FILE__, __LINE__, #condition, ::fmt::format("" __VA_ARGS__));        \
-    }                                                                                     \
+#define CHECK(condition, ...) \
+  do { \
+    if (!(condition)) [[unlikely]] { \
+      ::witan::die(__FILE__, __LINE__, #condition, ::fmt::format("" __VA_ARGS__)); \
+    } \
   } while (false)

@@ -12,7 +12,8 @@ std::string Address::text() const {
 
 Result<Address> parse_address(std::string_view text) {
   const auto bad = [&](std::string_view why) {
-    return fail(Code::Invalid, fmt::format("'{}' is not an address: {}; write host:port, such as 127.0.0.1:2379", text, why));
+    return fail(Code::Invalid,
+                fmt::format("'{}' is not an address: {}; write host:port, such as 127.0.0.1:2379", text, why));
   };
   std::string_view rest = text;
   if (rest.starts_with("https://")) return bad("TLS is not available yet");

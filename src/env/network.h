@@ -64,7 +64,8 @@ struct AcceptTarget {
 class Network {
  public:
   virtual ~Network() = default;
-  // Accepted connections go to the targets in turn. Errors: Io, naming the address and what to do. `backlog` is the system's.
+  // Accepted connections go to the targets in turn. Errors: Io, naming the address and what to do. `backlog` is the
+  // system's.
   virtual Result<std::unique_ptr<Listener>> listen(const Address& address, std::vector<AcceptTarget> targets) = 0;
   // Calls `done` on `loop` exactly once with a connection on that loop. From that loop only.
   virtual void connect(Loop& loop, const Address& address, Duration timeout,

@@ -38,10 +38,7 @@ class Joiner final : public peer::Handler {
   static constexpr int kRounds = 10;
 
   Joiner(const Options& options, const World& world, std::string uuid, Function<void(Result<Identity>)> done)
-      : options_(options),
-        loop_(world.loop),
-        uuid_(std::move(uuid)),
-        done_(std::move(done)),
+      : options_(options), loop_(world.loop), uuid_(std::move(uuid)), done_(std::move(done)),
         peers_(peer::Options{}, world.loop, world.network, Rng(world.seed).fork("join"), *this,
                Logger(world.log, "join")) {
     for (const auto& member : options_.initial_cluster) {
@@ -70,8 +67,9 @@ class Joiner final : public peer::Handler {
 
  private:
   void on_reply(const env::Address& target, peer::CallResult reply) {
-    if (!reply) return again(fmt::format("no member of the cluster answered; the last one asked, {}: {}",
-                                         target.text(), reply.error().message));
+    if (!reply)
+      return again(fmt::format("no member of the cluster answered; the last one asked, {}: {}", target.text(),
+                               reply.error().message));
     const auto answer = decode_members(reply->view());
     if (!answer) return again(fmt::format("{}: {}", target.text(), answer.error().message));
     for (const MemberInfo& member : answer->members) {
@@ -80,11 +78,13 @@ class Joiner final : public peer::Handler {
                              .member = raft::NodeId(member.id),
                              .directory_uuid = uuid_,
                              .token = answer->token,
-                             .initial_configuration = {}});
+                             .initial_configuration = {},
+                             .known_members = std::string(reply->view())});
     }
-    again(fmt::format("the cluster has no member with the peer address {}; add it first: "
-                      "etcdctl member add {} --peer-urls={}",
-                      options_.peer_url, options_.name, options_.peer_url));
+    again(
+        fmt::format("the cluster has no member with the peer address {}; add it first: "
+                    "etcdctl member add {} --peer-urls={}",
+                    options_.peer_url, options_.name, options_.peer_url));
   }
 
   void again(std::string why) {
@@ -124,12 +124,12 @@ Result<Identity> found_cluster(const Options& options, const std::string& direct
   if (auto checked = check_own_entry(options); !checked) return std::unexpected(checked.error());
   std::vector<InitialMember> members;
   for (const auto& member : options.initial_cluster) {
-    const auto same = std::ranges::find_if(members, [&](const InitialMember& m) {
-      return m.name == member.name || m.peer_url == member.peer_url;
-    });
+    const auto same = std::ranges::find_if(
+        members, [&](const InitialMember& m) { return m.name == member.name || m.peer_url == member.peer_url; });
     if (same != members.end()) {
       return fail(Code::Invalid, fmt::format("--initial-cluster names {} at {} and {} at {}: names and addresses must "
-                                             "differ", same->name, same->peer_url, member.name, member.peer_url));
+                                             "differ",
+                                             same->name, same->peer_url, member.name, member.peer_url));
     }
     members.push_back({member.name, member.peer_url});
   }
@@ -140,7 +140,8 @@ Result<Identity> found_cluster(const Options& options, const std::string& direct
                   .member = raft::NodeId(make_member_id({options.peer_url}, options.token, 0)),
                   .directory_uuid = directory_uuid,
                   .token = options.token,
-                  .initial_configuration = raft::encode(configuration)};
+                  .initial_configuration = raft::encode(configuration),
+                  .known_members = {}};
 }
 
 void join_cluster(const Options& options, const World& world, std::string directory_uuid,

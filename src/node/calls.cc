@@ -10,7 +10,9 @@ namespace {
 // Field 15 of every reply: a refusal. Absent in an answer.
 constexpr uint32_t kRefusalField = 15;
 
-Error damaged(std::string_view what) { return Error{Code::Corrupt, std::string(what) + " from a peer does not decode"}; }
+Error damaged(std::string_view what) {
+  return Error{Code::Corrupt, std::string(what) + " from a peer does not decode"};
+}
 
 std::optional<Error> refusal_in(std::string_view reply) {
   FieldReader r(reply);

@@ -15,13 +15,13 @@
 namespace witan::node {
 
 enum class CallKind : uint8_t {
-  Forward = 1,        // commands for the leader to append
-  ReadIndex = 2,      // the index a linearizable read must wait for
+  Forward = 1,    // commands for the leader to append
+  ReadIndex = 2,  // the index a linearizable read must wait for
   RenewLeases = 3,
   LeaseTime = 4,
   ChangeMembers = 5,
-  Publish = 6,        // a started member tells the leader its name, client URLs and directory UUID
-  AskMembers = 7,     // the only call a joiner may make
+  Publish = 6,     // a started member tells the leader its name, client URLs and directory UUID
+  AskMembers = 7,  // the only call a joiner may make
 };
 
 // A refusal travels as code and text; nothing of what was asked was done.

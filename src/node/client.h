@@ -25,7 +25,7 @@ namespace witan::node {
 
 using MemberId = uint64_t;  // 0 = nobody
 
-// ---- Outcomes (core P2) -----------------------------------------------------------------------------------------------
+// ---- Outcomes (core P2) -------------------------------------------------------------------------
 
 enum class Refusal : uint8_t {
   NoLeader,         // nobody to ask, or the leader went away before it took the request
@@ -62,7 +62,7 @@ enum class Consistency : uint8_t {
   Local,         // this member's present state
 };
 
-// ---- Watching ---------------------------------------------------------------------------------------------------------
+// ---- Watching -----------------------------------------------------------------------------------
 
 // What a loop knows about the cluster. Sent once at the start and whenever it changes.
 struct View {
@@ -91,15 +91,15 @@ struct HistoryRequest {
 };
 struct History {
   std::vector<store::ChangeBatchPtr> batches;  // whole revisions, in order; changes outside the ranges included
-  store::Revision through;     // complete up to and including this revision
-  bool caught_up = false;      // `through` is this loop's present revision: changes from through + 1 on will come live
-  store::Revision compacted;   // `from` <= compacted (and not == where etcd allows it): nothing was read
+  store::Revision through;                     // complete up to and including this revision
+  bool caught_up = false;     // `through` is this loop's present revision: changes from through + 1 on will come live
+  store::Revision compacted;  // `from` <= compacted (and not == where etcd allows it): nothing was read
   bool was_compacted = false;
-  store::Revision revision;    // of the store, for headers
+  store::Revision revision;  // of the store, for headers
   uint64_t term = 0;
 };
 
-// ---- Leases -----------------------------------------------------------------------------------------------------------
+// ---- Leases -------------------------------------------------------------------------------------
 
 struct LeaseRenewal {
   int64_t ttl_ms = 0;  // 0: no such lease (it may have expired)
@@ -111,7 +111,7 @@ struct LeaseTime {
   std::vector<Blob> keys;  // sorted, when asked for
 };
 
-// ---- Members and maintenance ------------------------------------------------------------------------------------------
+// ---- Members and maintenance --------------------------------------------------------------------
 
 struct MemberInfo {
   MemberId id = 0;
@@ -121,17 +121,36 @@ struct MemberInfo {
   bool is_learner = false;
 };
 
-struct AddMember { std::vector<std::string> peer_urls; bool learner = false; };
-struct RemoveMember { MemberId id = 0; };
-struct UpdateMember { MemberId id = 0; std::vector<std::string> peer_urls; };
-struct PromoteMember { MemberId id = 0; };
+struct AddMember {
+  std::vector<std::string> peer_urls;
+  bool learner = false;
+};
+struct RemoveMember {
+  MemberId id = 0;
+};
+struct UpdateMember {
+  MemberId id = 0;
+  std::vector<std::string> peer_urls;
+};
+struct PromoteMember {
+  MemberId id = 0;
+};
 using MemberChange = std::variant<AddMember, RemoveMember, UpdateMember, PromoteMember>;
 
 enum class MemberFailure : uint8_t {
-  NotFound, IdExists, PeerUrlExists, BadUrls, NotLearner, LearnerNotReady, TooManyLearners,
+  NotFound,
+  IdExists,
+  PeerUrlExists,
+  BadUrls,
+  NotLearner,
+  LearnerNotReady,
+  TooManyLearners,
   NotEnoughStarted,  // the change would leave too few started voters for a quorum
   Unhealthy,         // the leader is not connected to a quorum
-  ChangeInProgress, NoLeader, Timeout, Stopping,
+  ChangeInProgress,
+  NoLeader,
+  Timeout,
+  Stopping,
 };
 struct MembersChanged {
   std::vector<MemberInfo> members;  // after the change
@@ -149,9 +168,9 @@ struct Status {
   store::Revision revision;
   store::Revision compacted;
   bool is_learner = false;
-  int64_t bytes_in_use = 0;      // accounted by the store
-  int64_t bytes_allocated = 0;   // data directory: log and snapshots
-  int64_t quota_bytes = 0;       // 0: none
+  int64_t bytes_in_use = 0;     // accounted by the store
+  int64_t bytes_allocated = 0;  // data directory: log and snapshots
+  int64_t quota_bytes = 0;      // 0: none
   std::vector<store::AlarmChange> alarms;
 };
 
@@ -192,7 +211,8 @@ class Client {
   // Replicates `body` and answers when this member has applied it. The body's views are not needed after the call.
   virtual void propose(const store::Body& body, Function<void(Outcome)> done) = 0;
 
-  // Evaluates `body` (a Range, or a Txn of nothing but ranges) without the log. Long ranges run in slices at one revision.
+  // Evaluates `body` (a Range, or a Txn of nothing but ranges) without the log. Long ranges run in slices at one
+  // revision.
   virtual void read(const store::Body& body, Consistency consistency, Function<void(Answer<Done>)> done) = 0;
 
   // Past changes for a watch that starts before the present, or to arm one (core F3).

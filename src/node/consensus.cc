@@ -8,12 +8,7 @@ namespace witan::node {
 
 Consensus::Consensus(ConsensusOptions options, raft::Initial initial, env::Loop& loop, LogWriter& log,
                      SnapshotPort& snapshots, Applier& applier, Rng rng, Logger logger)
-    : options_(std::move(options)),
-      loop_(loop),
-      log_(log),
-      snapshots_(snapshots),
-      applier_(applier),
-      logger_(logger),
+    : options_(std::move(options)), loop_(loop), log_(log), snapshots_(snapshots), applier_(applier), logger_(logger),
       raft_(options_.raft, std::move(initial), loop.now(), std::move(rng), logger.named("raft")) {
   log_.on_durable([this](raft::Persist done) {
     for (raft::Envelope& envelope : done.then_send) peers_->send(std::move(envelope));
@@ -21,7 +16,7 @@ Consensus::Consensus(ConsensusOptions options, raft::Initial initial, env::Loop&
     feed(raft::Persisted{done.ticket});
   });
   log_.on_failure([this](Error error) {
-    feed(raft::StepDown{error.message});
+    feed(raft::StepDown{"the log cannot be written"});
     applier_.fatal(std::move(error));
   });
 }
@@ -38,7 +33,7 @@ void Consensus::start() {
   feed(raft::Wake{});
 }
 
-// ---- Driving raft -----------------------------------------------------------------------------------------------------
+// ---- Driving raft -------------------------------------------------------------------------------
 
 void Consensus::feed(raft::Event event, Function<void(raft::ProposeResult)> proposed) {
   jobs_.push_back(Job{std::move(event), std::move(proposed)});
@@ -136,11 +131,12 @@ void Consensus::on_standing(const raft::Standing& standing) {
 }
 
 void Consensus::on_configuration(const raft::Configuration& configuration) {
-  peers_->set_members(peer_records(configuration));
+  // A joiner has no configuration until a member it was told of sends it one.
+  peers_->set_members(configuration.members.empty() ? options_.known_peers : peer_records(configuration));
   applier_.configuration(configuration);
 }
 
-// ---- Proposals --------------------------------------------------------------------------------------------------------
+// ---- Proposals ----------------------------------------------------------------------------------
 
 void Consensus::propose(Proposal proposal) {
   waiting_.push_back(std::move(proposal));
@@ -166,8 +162,9 @@ Result<WallTime> Consensus::next_stamp() const {
   const WallTime now = loop_.wall();
   const int64_t lag_ms = largest_stamp_.ms - now.ms;
   if (milliseconds(lag_ms) > options_.max_clock_lag) {
-    return fail(Code::Refused, fmt::format("this leader's clock is {} s behind the newest entry's; set it right (core C4)",
-                                           lag_ms / 1000));
+    return fail(
+        Code::Refused,
+        fmt::format("this leader's clock is {} s behind the newest entry's; set it right (core C4)", lag_ms / 1000));
   }
   return now;
 }
@@ -218,9 +215,9 @@ void Consensus::forward(std::vector<Proposal> batch) {
     std::vector<Proposal> piece(std::make_move_iterator(batch.begin()),
                                 std::make_move_iterator(batch.begin() + static_cast<ptrdiff_t>(n)));
     batch.erase(batch.begin(), batch.begin() + static_cast<ptrdiff_t>(n));
-    peers_->call(standing_.leader, {static_cast<uint8_t>(CallKind::Forward), peer::Lane::Bulk, encode_forward(commands)},
-                 options_.raft.election * 2,
-                 [this, piece = std::move(piece)](peer::CallResult result) mutable {
+    peers_->call(standing_.leader,
+                 {static_cast<uint8_t>(CallKind::Forward), peer::Lane::Bulk, encode_forward(commands)},
+                 options_.raft.election * 2, [this, piece = std::move(piece)](peer::CallResult result) mutable {
                    on_forwarded(std::move(piece), std::move(result));
                  });
   }
@@ -257,7 +254,7 @@ void Consensus::answer_forward(peer::Call call, peer::Responder respond) {
        });
 }
 
-// ---- Reads ------------------------------------------------------------------------------------------------------------
+// ---- Reads --------------------------------------------------------------------------------------
 
 void Consensus::confirm_leadership(Function<void(Result<raft::Index>)> done) {
   if (standing_.role != raft::Role::Leader) return done(fail(Code::NotLeader, "this member does not lead"));
@@ -287,7 +284,7 @@ void Consensus::call_leader(CallKind kind, peer::Lane lane, Blob payload, Durati
                });
 }
 
-// ---- Members ----------------------------------------------------------------------------------------------------------
+// ---- Members ------------------------------------------------------------------------------------
 
 void Consensus::change_members(const MemberChange& change, Function<void(Result<ChangeResult>)> done) {
   if (standing_.role == raft::Role::Leader) return change_as_leader(change, std::move(done));
@@ -334,14 +331,14 @@ void Consensus::settle_changes() {
     return true;
   });
   for (PendingChange& change : done) {
-    change.done(ChangeResult(MembersChanged{.members = list_members(raft_.configuration()),
-                                            .subject = change.subject.value,
-                                            .term = change.term.value}));
+    change.done(ChangeResult(MembersChanged{
+        .members = list_members(raft_.configuration()), .subject = change.subject.value, .term = change.term.value}));
   }
 }
 
-void Consensus::publish(MemberRecord self) {
+void Consensus::publish(MemberRecord self, Task done) {
   published_ = std::move(self);
+  on_published_ = std::move(done);
   publish_again();
 }
 
@@ -353,11 +350,13 @@ void Consensus::publish_again() {
     if (record.name == published_->name && record.client_urls == published_->client_urls &&
         record.directory_uuid == published_->directory_uuid) {
       published_.reset();
+      if (on_published_) std::exchange(on_published_, Task())();
       return;
     }
   }
   loop_.cancel(publish_timer_);
-  publish_timer_ = loop_.call_at(loop_.now() + options_.raft.election / 2, [this] { publish_again(); });
+  // Often: changes of the membership go one at a time, and several members publish at once when a cluster starts.
+  publish_timer_ = loop_.call_at(loop_.now() + milliseconds(50), [this] { publish_again(); });
   if (standing_.leading && standing_.leader == options_.raft.id) {
     record_member(options_.raft.id, *published_, [](Result<>) {});
   } else if (standing_.role != raft::Role::Leader) {
@@ -366,16 +365,17 @@ void Consensus::publish_again() {
   }
 }
 
-// The leader writes what a member says of itself into the membership. A directory that differs from the one on record is
-// a wiped member that forgot its vote: refused until it is removed and added again (core M1).
+// The leader writes what a member says of itself into the membership. A directory that differs from the one on record
+// is a wiped member that forgot its vote: refused until it is removed and added again (core M1).
 void Consensus::record_member(raft::NodeId id, const MemberRecord& published, Function<void(Result<>)> done) {
   raft::Configuration target = raft_.configuration();
   const auto member = std::ranges::find(target.members, id, &raft::Member::id);
   if (member == target.members.end()) return done(fail(Code::NotFound, "not a member"));
   MemberRecord record = record_of(*member);
   if (!record.directory_uuid.empty() && record.directory_uuid != published.directory_uuid) {
-    return done(fail(Code::Refused, fmt::format("member {:x} is known with another data directory; remove it and add it again",
-                                                id.value)));
+    return done(
+        fail(Code::Refused,
+             fmt::format("member {:x} is known with another data directory; remove it and add it again", id.value)));
   }
   record.name = published.name;
   record.client_urls = published.client_urls;
@@ -402,8 +402,8 @@ void Consensus::answer_change(peer::Call call, peer::Responder respond) {
 
 // Any member tells a joiner what it knows; whoever was added is in the newest configuration.
 void Consensus::answer_members(peer::Responder respond) {
-  respond(encode_members(MembersAnswer{.cluster_id = options_.cluster_id, .token = options_.token,
-                                       .members = list_members(raft_.configuration())}));
+  respond(encode_members(MembersAnswer{
+      .cluster_id = options_.cluster_id, .token = options_.token, .members = list_members(raft_.configuration())}));
 }
 
 void Consensus::answer_publish(raft::NodeId from, peer::Call call, peer::Responder respond) {
@@ -446,7 +446,7 @@ void Consensus::retire(Duration patience, Task done) {
   });
 }
 
-// ---- What the state and the peers say -----------------------------------------------------------------------------------
+// ---- What the state and the peers say -----------------------------------------------------------
 
 void Consensus::applied(raft::Index index, WallTime stamp) {
   applied_ = index;

@@ -67,6 +67,7 @@ struct ConsensusOptions {
   raft::Options raft;
   std::string token;
   uint64_t cluster_id = 0;
+  std::vector<peer::PeerRecord> known_peers;  // whom a joiner listens to while it has no configuration
   size_t max_learners = 1;
   // A leader whose wall clock is behind the newest stamp by more than this refuses to serve (core C4).
   Duration max_clock_lag = seconds(60);
@@ -74,8 +75,8 @@ struct ConsensusOptions {
 
 class Consensus final : public peer::Handler {
  public:
-  Consensus(ConsensusOptions options, raft::Initial initial, env::Loop& loop, LogWriter& log,
-            SnapshotPort& snapshots, Applier& applier, Rng rng, Logger logger);
+  Consensus(ConsensusOptions options, raft::Initial initial, env::Loop& loop, LogWriter& log, SnapshotPort& snapshots,
+            Applier& applier, Rng rng, Logger logger);
   ~Consensus() override;
 
   void connect(peer::Peers& peers) { peers_ = &peers; }
@@ -95,8 +96,8 @@ class Consensus final : public peer::Handler {
   void call_leader(CallKind kind, peer::Lane lane, Blob payload, Duration timeout, Function<void(Result<Blob>)> done);
 
   void change_members(const MemberChange& change, Function<void(Result<ChangeResult>)> done);
-  // Makes the group know this member's name, URLs and directory. Repeated until the leader has recorded it.
-  void publish(MemberRecord self);
+  // Makes the group know this member's name, URLs and directory. Repeated until the group has it; then `done`.
+  void publish(MemberRecord self, Task done);
   void transfer_leadership(raft::NodeId to, Function<void(Result<>)> done);
   // Hands over leadership if this member has it, then calls `done`; at the latest after `patience`.
   void retire(Duration patience, Task done);
@@ -193,6 +194,7 @@ class Consensus final : public peer::Handler {
   };
   std::optional<PendingTransfer> transfer_;
   Task on_retired_;
+  Task on_published_;
 };
 
 }  // namespace witan::node

@@ -15,7 +15,8 @@ constexpr size_t kLargest = size_t{1} << 20;
 
 Result<Identity> damaged(const std::string& path) {
   return fail(Code::Corrupt, fmt::format("{} is damaged; restore the directory, or remove this member from the cluster "
-                                         "and add it again with an empty one", path));
+                                         "and add it again with an empty one",
+                                         path));
 }
 
 }  // namespace
@@ -49,6 +50,7 @@ Result<std::optional<Identity>> read_identity(env::Disk& disk, const std::string
       case 3: identity.directory_uuid = r.bytes(); break;
       case 4: identity.token = r.bytes(); break;
       case 5: identity.initial_configuration = r.bytes(); break;
+      case 6: identity.known_members = r.bytes(); break;
       default: break;
     }
   }
@@ -64,6 +66,7 @@ Result<> write_identity(env::Disk& disk, const std::string& directory, const Ide
   w.bytes(3, identity.directory_uuid);
   w.bytes(4, identity.token);
   w.bytes(5, identity.initial_configuration);
+  w.bytes(6, identity.known_members);
   std::string head(kMagic);
   put_fixed32(head, crc32c(body));
 

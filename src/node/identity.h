@@ -18,6 +18,8 @@ struct Identity {
   std::string token;
   // Founders only: the configuration that becomes the first entry of everybody's log. Empty for a member that joined.
   std::string initial_configuration;
+  // Joiners only: the members they were told of (encode_members), believed until the log says more.
+  std::string known_members;
 
   friend bool operator==(const Identity&, const Identity&) = default;
 };

@@ -25,7 +25,7 @@ LeaseKeeper::LeaseKeeper(env::Loop& loop, Duration election, ReadQueue& reads, L
 
 LeaseKeeper::~LeaseKeeper() { loop_.cancel(timer_); }
 
-// ---- Renewals -----------------------------------------------------------------------------------------------------------
+// ---- Renewals -----------------------------------------------------------------------------------
 
 void LeaseKeeper::renew(LeaseName lease, Function<void(Answer<LeaseRenewal>)> done) {
   queue(Renewal{lease, [done = std::move(done)](Answer<int64_t> ttl_ms) mutable {
@@ -98,20 +98,20 @@ void LeaseKeeper::renew_there(std::vector<Renewal> batch) {
   std::vector<LeaseName> names;
   names.reserve(batch.size());
   for (const Renewal& renewal : batch) names.push_back(renewal.lease);
-  consensus_->call_leader(
-      CallKind::RenewLeases, peer::Lane::Control, encode_renewals(names), election_ * 2,
-      [batch = std::move(batch)](Result<Blob> reply) mutable {
-        Result<std::vector<int64_t>> ttls =
-            reply ? decode_ttls(reply->view()) : std::unexpected(std::move(reply.error()));
-        if (ttls && ttls->size() != batch.size()) ttls = fail(Code::Corrupt, "the leader answered other renewals");
-        for (size_t i = 0; i < batch.size(); ++i) {
-          if (ttls) {
-            batch[i].done((*ttls)[i]);
-          } else {
-            batch[i].done(std::unexpected(no_leader(ttls.error())));
-          }
-        }
-      });
+  consensus_->call_leader(CallKind::RenewLeases, peer::Lane::Control, encode_renewals(names), election_ * 2,
+                          [batch = std::move(batch)](Result<Blob> reply) mutable {
+                            Result<std::vector<int64_t>> ttls =
+                                reply ? decode_ttls(reply->view()) : std::unexpected(std::move(reply.error()));
+                            if (ttls && ttls->size() != batch.size())
+                              ttls = fail(Code::Corrupt, "the leader answered other renewals");
+                            for (size_t i = 0; i < batch.size(); ++i) {
+                              if (ttls) {
+                                batch[i].done((*ttls)[i]);
+                              } else {
+                                batch[i].done(std::unexpected(no_leader(ttls.error())));
+                              }
+                            }
+                          });
 }
 
 void LeaseKeeper::answer_renewals(peer::Call call, peer::Responder respond) {
@@ -125,7 +125,8 @@ void LeaseKeeper::answer_renewals(peer::Call call, peer::Responder respond) {
     peer::Responder respond;
     bool failed = false;
   };
-  auto report = std::make_shared<Report>(Report{std::vector<int64_t>(names->size()), names->size(), std::move(respond)});
+  auto report =
+      std::make_shared<Report>(Report{std::vector<int64_t>(names->size()), names->size(), std::move(respond)});
   for (size_t i = 0; i < names->size(); ++i) {
     queue(Renewal{(*names)[i], [report, i](Answer<int64_t> ttl_ms) {
                     if (ttl_ms) {
@@ -141,7 +142,7 @@ void LeaseKeeper::answer_renewals(peer::Call call, peer::Responder respond) {
   }
 }
 
-// ---- Remaining time -------------------------------------------------------------------------------------------------------
+// ---- Remaining time -----------------------------------------------------------------------------
 
 void LeaseKeeper::time(LeaseName lease, Function<void(Answer<LeaseTime>)> done) {
   if (lessor_.leading()) return time_here(lease, std::move(done));
@@ -175,7 +176,7 @@ void LeaseKeeper::answer_time(peer::Call call, peer::Responder respond) {
   });
 }
 
-// ---- Leading ----------------------------------------------------------------------------------------------------------------
+// ---- Leading ------------------------------------------------------------------------------------
 
 void LeaseKeeper::lead(raft::Term term, const store::Store& store) {
   term_ = term;
@@ -184,7 +185,8 @@ void LeaseKeeper::lead(raft::Term term, const store::Store& store) {
   for (;;) {
     const std::vector<store::LeaseInfo> some = store.leases(after, 1000);
     if (some.empty()) break;
-    for (const store::LeaseInfo& lease : some) known.push_back({lease.id, lease.kind, lease.ttl_ms, lease.remaining_ms});
+    for (const store::LeaseInfo& lease : some)
+      known.push_back({lease.id, lease.kind, lease.ttl_ms, lease.remaining_ms});
     after = some.back().id;
   }
   lessor_.lead(loop_.now(), election_, known);

@@ -1,5 +1,5 @@
-// Leases at run time: renewals and times asked on any member and answered by the leader (core L2), expiry and checkpoints
-// proposed by the leader (core L3, P3). Deadlines are the Lessor's.
+// Leases at run time: renewals and times asked on any member and answered by the leader (core L2), expiry and
+// checkpoints proposed by the leader (core L3, P3). Deadlines are the Lessor's.
 #pragma once
 
 #include <cstdint>

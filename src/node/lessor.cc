@@ -41,8 +41,12 @@ void Lessor::lead(Instant now, Duration grace, const std::vector<Known>& leases)
   for (const Known& known : leases) {
     const int64_t remaining = known.checkpoint_ms > 0 ? known.checkpoint_ms : known.ttl_ms;
     Lease& lease = leases_[known.id];
-    lease = Lease{.kind = known.kind, .ttl_ms = known.ttl_ms, .checkpoint_ms = known.checkpoint_ms, .expires = {},
-                  .checkpoint_at = {}, .closing = false};
+    lease = Lease{.kind = known.kind,
+                  .ttl_ms = known.ttl_ms,
+                  .checkpoint_ms = known.checkpoint_ms,
+                  .expires = {},
+                  .checkpoint_at = {},
+                  .closing = false};
     schedule(known.id, lease, after(now + grace, remaining));
   }
 }
@@ -58,7 +62,11 @@ void Lessor::granted(Instant now, const Known& known) {
   if (!leading_) return;
   Lease& lease = leases_[known.id];
   unschedule(known.id, lease);
-  lease = Lease{.kind = known.kind, .ttl_ms = known.ttl_ms, .checkpoint_ms = 0, .expires = {}, .checkpoint_at = {},
+  lease = Lease{.kind = known.kind,
+                .ttl_ms = known.ttl_ms,
+                .checkpoint_ms = 0,
+                .expires = {},
+                .checkpoint_at = {},
                 .closing = false};
   schedule(known.id, lease, after(now, known.ttl_ms));
 }

@@ -27,7 +27,8 @@ class LogWriter {
 
   // Entries [from, to] as far as they are there, about `max_bytes` of them.
   void read(raft::Index from, raft::Index to, size_t max_bytes, Function<void(std::vector<raft::Entry>)> done);
-  // Gives up entries up to `index`, which a durable snapshot stands for; beyond the last one it starts the log anew there.
+  // Gives up entries up to `index`, which a durable snapshot stands for; beyond the last one it starts the log anew
+  // there.
   void compact(raft::Index index);
   // Runs `done` when everything asked for before is over.
   void drain(Task done);

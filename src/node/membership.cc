@@ -95,13 +95,13 @@ Planned plan_add(const raft::Configuration& now, const AddMember& add, const Cha
     return std::unexpected(MemberFailure::IdExists);
   }
   PlannedChange planned{.target = now, .subject = id};
-  MemberRecord record{.number = ++planned.target.last_number, .directory_uuid = {}, .name = {}, .peer_urls = *urls,
-                      .client_urls = {}};
-  planned.target.members.push_back(raft::Member{
-      .id = id,
-      .incoming = add.learner ? raft::Suffrage::Learner : raft::Suffrage::Voter,
-      .outgoing = raft::Suffrage::None,
-      .info = encode(record)});
+  MemberRecord record{
+      .number = ++planned.target.last_number, .directory_uuid = {}, .name = {}, .peer_urls = *urls, .client_urls = {}};
+  planned.target.members.push_back(
+      raft::Member{.id = id,
+                   .incoming = add.learner ? raft::Suffrage::Learner : raft::Suffrage::Voter,
+                   .outgoing = raft::Suffrage::None,
+                   .info = encode(record)});
   std::ranges::sort(planned.target.members, {}, &raft::Member::id);
   if (!add.learner && now.members.size() > 1) {
     if (!enough_started(planned.target)) return std::unexpected(MemberFailure::NotEnoughStarted);
@@ -149,8 +149,8 @@ Planned plan_promote(const raft::Configuration& now, const PromoteMember& promot
   if (!now.is_learner(id)) return std::unexpected(MemberFailure::NotLearner);
   // etcd: a learner is ready when its log has 90 % of the leader's.
   const auto p = std::ranges::find(context.progress, id, &raft::Progress::id);
-  const bool ready = p != context.progress.end() && p->recently_active &&
-                     p->match.value * 10 >= context.last_index.value * 9;
+  const bool ready =
+      p != context.progress.end() && p->recently_active && p->match.value * 10 >= context.last_index.value * 9;
   if (!ready) return std::unexpected(MemberFailure::LearnerNotReady);
   member->incoming = raft::Suffrage::Voter;
   if (!enough_started(planned.target)) return std::unexpected(MemberFailure::NotEnoughStarted);

@@ -16,9 +16,9 @@ namespace witan::node {
 
 // The opaque `info` of a raft::Member.
 struct MemberRecord {
-  uint32_t number = 0;          // 1-254, never given twice
-  std::string directory_uuid;   // of the data directory that first spoke under this id; empty until then
-  std::string name;             // empty until the member has started once
+  uint32_t number = 0;         // 1-254, never given twice
+  std::string directory_uuid;  // of the data directory that first spoke under this id; empty until then
+  std::string name;            // empty until the member has started once
   std::vector<std::string> peer_urls;
   std::vector<std::string> client_urls;
 

@@ -12,20 +12,28 @@ raft::Configuration three() {
 }
 
 ChangeContext healthy(const raft::Configuration& configuration) {
-  ChangeContext context{.now = WallTime{1'700'000'000'000}, .token = "t", .progress = {},
-                        .self = configuration.members[0].id, .last_index = raft::Index(100), .max_learners = 1};
+  ChangeContext context{.now = WallTime{1'700'000'000'000},
+                        .token = "t",
+                        .progress = {},
+                        .self = configuration.members[0].id,
+                        .last_index = raft::Index(100),
+                        .max_learners = 1};
   for (const raft::Member& m : configuration.members) {
-    context.progress.push_back({.id = m.id, .match = raft::Index(100), .next = raft::Index(101),
-                                .recently_active = true, .snapshotting = false});
+    context.progress.push_back({.id = m.id,
+                                .match = raft::Index(100),
+                                .next = raft::Index(101),
+                                .recently_active = true,
+                                .snapshotting = false});
   }
   return context;
 }
 
 TEST(Membership, EveryMemberComputesTheSameStart) {
-  const auto other_order = initial_configuration({{"n3", "http://c:3"}, {"n1", "http://a:1"}, {"n2", "http://b:2"}}, "t");
+  const auto other_order =
+      initial_configuration({{"n3", "http://c:3"}, {"n1", "http://a:1"}, {"n2", "http://b:2"}}, "t");
   EXPECT_EQ(raft::encode(three()), raft::encode(other_order));
-  EXPECT_NE(raft::encode(three()),
-            raft::encode(initial_configuration({{"n1", "http://a:1"}, {"n2", "http://b:2"}, {"n3", "http://c:3"}}, "u")));
+  EXPECT_NE(raft::encode(three()), raft::encode(initial_configuration(
+                                       {{"n1", "http://a:1"}, {"n2", "http://b:2"}, {"n3", "http://c:3"}}, "u")));
 }
 
 TEST(Membership, IdsAreEtcds) {
@@ -70,8 +78,11 @@ TEST(Membership, OnlyACaughtUpLearnerIsPromoted) {
   raft::Configuration with = planned->target;
   const PromoteMember promote{planned->subject.value};
   EXPECT_EQ(plan_change(with, promote, context).error(), MemberFailure::LearnerNotReady);
-  context.progress.push_back({.id = planned->subject, .match = raft::Index(89), .next = raft::Index(90),
-                              .recently_active = true, .snapshotting = false});
+  context.progress.push_back({.id = planned->subject,
+                              .match = raft::Index(89),
+                              .next = raft::Index(90),
+                              .recently_active = true,
+                              .snapshotting = false});
   EXPECT_EQ(plan_change(with, promote, context).error(), MemberFailure::LearnerNotReady);
   context.progress.back().match = raft::Index(90);
   EXPECT_TRUE(plan_change(with, promote, context).has_value());

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "node/bootstrap.h"
+#include "node/calls.h"
 #include "node/consensus.h"
 #include "node/identity.h"
 #include "node/log_writer.h"
@@ -33,8 +34,8 @@ wal::LogOptions log_options(const Options& options, const World& world) {
 
 // A founder's log begins with the membership, the same entry on every member: it is the only record there is (core M2).
 Result<> found_log(const Options& options, const World& world, const Identity& identity) {
-  auto opened = wal::Log::open(world.disk, log_directory(options), log_options(options, world),
-                               Logger(world.log, "log"));
+  auto opened =
+      wal::Log::open(world.disk, log_directory(options), log_options(options, world), Logger(world.log, "log"));
   if (!opened) return std::unexpected(opened.error());
   if (identity.initial_configuration.empty()) return {};
   const raft::Entry membership{.term = raft::Term(1),
@@ -85,14 +86,14 @@ void Node::prepare(const Options& options, const World& world, Function<void(Res
   }
   join_cluster(options, world, uuid,
                [options, world, lock = std::move(*lock), done = std::move(done)](Result<Identity> identity) mutable {
-                 Result<> result = identity ? settle(options, world, *identity)
-                                            : Result<>(std::unexpected(identity.error()));
+                 Result<> result =
+                     identity ? settle(options, world, *identity) : Result<>(std::unexpected(identity.error()));
                  lock.reset();
                  done(std::move(result));
                });
 }
 
-// ---- Putting the parts together -------------------------------------------------------------------------------------------
+// ---- Putting the parts together -----------------------------------------------------------------
 
 struct Node::Core {
   Options options;
@@ -105,6 +106,7 @@ struct Node::Core {
   std::unique_ptr<State> state;
   std::unique_ptr<Consensus> consensus;
   std::unique_ptr<peer::Peers> peers;
+  Task ready;
 
   Core(Options o, World w) : options(std::move(o)), world(w), logger(w.log, "node") {}
   Result<> recover();
@@ -112,6 +114,7 @@ struct Node::Core {
   void assemble(raft::Initial initial, std::unique_ptr<store::Store> store, raft::SnapshotMeta applied);
   StateOptions state_options() const;
   MemberRecord own_record() const;
+  std::vector<peer::PeerRecord> known_peers() const;
 };
 
 Result<std::unique_ptr<Node>> Node::open(Options options, World world) {
@@ -155,8 +158,8 @@ Result<raft::Initial> Node::Core::open_log(const raft::SnapshotMeta& snapshot) {
   raft::HardState hard_state = opened->hard_state;
   if (snapshot.index > raft::Index(0)) {
     // A snapshot that came from the leader may be newer than the log, which then is to be forgotten (core D3).
-    const bool agrees = !entries.empty() && entries.front().index == snapshot.index &&
-                        entries.front().term == snapshot.term;
+    const bool agrees =
+        !entries.empty() && entries.front().index == snapshot.index && entries.front().term == snapshot.term;
     const bool begins_after = !entries.empty() && entries.front().index == snapshot.index + 1;
     const bool ends_at = entries.empty() && opened->log->last_index() == snapshot.index;
     if (agrees) {
@@ -165,15 +168,15 @@ Result<raft::Initial> Node::Core::open_log(const raft::SnapshotMeta& snapshot) {
       entries.clear();
       hard_state.commit = std::max(hard_state.commit, snapshot.index);
       hard_state.term = std::max(hard_state.term, snapshot.term);
-      auto restarted = opened->log->append(wal::Batch{
-          .hard_state = hard_state, .cut_from = {}, .entries = {}, .restart_after = snapshot.index});
+      auto restarted = opened->log->append(
+          wal::Batch{.hard_state = hard_state, .cut_from = {}, .entries = {}, .restart_after = snapshot.index});
       if (!restarted) return std::unexpected(restarted.error());
     }
   }
   logger.info("recovered term {}, {} entries after {}", hard_state.term, entries.size(), snapshot.index);
   log = std::make_unique<LogWriter>(std::move(opened->log), world.loop, world.log_lane);
-  return raft::Initial{.hard_state = hard_state, .snapshot = snapshot, .entries = std::move(entries),
-                       .applied = snapshot.index};
+  return raft::Initial{
+      .hard_state = hard_state, .snapshot = snapshot, .entries = std::move(entries), .applied = snapshot.index};
 }
 
 StateOptions Node::Core::state_options() const {
@@ -195,30 +198,49 @@ StateOptions Node::Core::state_options() const {
 }
 
 void Node::Core::assemble(raft::Initial initial, std::unique_ptr<store::Store> store, raft::SnapshotMeta applied) {
-  state = std::make_unique<State>(state_options(), std::move(store), std::move(applied), world.loop, *snapshots, logger);
+  state =
+      std::make_unique<State>(state_options(), std::move(store), std::move(applied), world.loop, *snapshots, logger);
   ConsensusOptions consensus_options;
   consensus_options.raft.id = identity.member;
   consensus_options.raft.heartbeat = options.heartbeat;
   consensus_options.raft.election = options.election;
   consensus_options.token = identity.token;
   consensus_options.cluster_id = identity.cluster_id;
+  consensus_options.known_peers = known_peers();
   Rng rng(world.seed);
-  consensus = std::make_unique<Consensus>(std::move(consensus_options), std::move(initial), world.loop, *log, *snapshots,
-                                          *state, rng.fork("raft"), logger);
+  consensus = std::make_unique<Consensus>(std::move(consensus_options), std::move(initial), world.loop, *log,
+                                          *snapshots, *state, rng.fork("raft"), logger);
   peer::Options peer_options;
   peer_options.self.cluster_id = identity.cluster_id;
   peer_options.self.member = identity.member;
   peer_options.self.directory_uuid = identity.directory_uuid;
-  peers = std::make_unique<peer::Peers>(std::move(peer_options), world.loop, world.network, rng.fork("peer"), *consensus,
-                                        logger.named("peer"));
+  peers = std::make_unique<peer::Peers>(std::move(peer_options), world.loop, world.network, rng.fork("peer"),
+                                        *consensus, logger.named("peer"));
   consensus->connect(*peers);
   state->connect(*consensus);
   snapshots->connect(*consensus, *peers);
 }
 
+std::vector<peer::PeerRecord> Node::Core::known_peers() const {
+  std::vector<peer::PeerRecord> out;
+  const auto answer = decode_members(identity.known_members);
+  if (!answer) return out;
+  for (const MemberInfo& member : answer->members) {
+    peer::PeerRecord peer{.id = raft::NodeId(member.id), .addresses = {}, .directory_uuid = {}};
+    for (const std::string& url : member.peer_urls) {
+      if (auto address = env::parse_address(url)) peer.addresses.push_back(std::move(*address));
+    }
+    out.push_back(std::move(peer));
+  }
+  return out;
+}
+
 MemberRecord Node::Core::own_record() const {
-  return MemberRecord{.number = 0, .directory_uuid = identity.directory_uuid, .name = options.name,
-                      .peer_urls = {options.peer_url}, .client_urls = options.client_urls};
+  return MemberRecord{.number = 0,
+                      .directory_uuid = identity.directory_uuid,
+                      .name = options.name,
+                      .peer_urls = {options.peer_url},
+                      .client_urls = options.client_urls};
 }
 
 Node::Node(std::unique_ptr<Core> core) : core_(std::move(core)) {}
@@ -234,11 +256,13 @@ std::unique_ptr<Client> Node::make_client(env::Loop& loop) {
 Result<> Node::start() {
   if (auto listening = core_->peers->listen(core_->options.peer_listen); !listening) return listening;
   core_->consensus->start();
-  core_->consensus->publish(core_->own_record());
+  core_->consensus->publish(core_->own_record(), [core = core_.get()] {
+    if (core->ready) core->state->on_ready(std::exchange(core->ready, Task()));
+  });
   return {};
 }
 
-void Node::on_ready(Task ready) { core_->state->on_ready(std::move(ready)); }
+void Node::on_ready(Task ready) { core_->ready = std::move(ready); }
 void Node::on_fatal(Function<void(Error)> fatal) { core_->state->on_fatal(std::move(fatal)); }
 
 void Node::stop(Task done) {

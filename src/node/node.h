@@ -55,14 +55,14 @@ struct World {
   env::Lane& log_lane;   // the log's writes and syncs
   env::Lane& file_lane;  // snapshot files
   LogSink* log = nullptr;
-  uint64_t seed = 0;     // for everything random: timeouts, identities
+  uint64_t seed = 0;  // for everything random: timeouts, identities
 };
 
 class Node {
  public:
-  // Makes an empty data directory a member's: of a new cluster, or of a running one, whose members are asked who this is.
-  // Does nothing when the directory is a member's already. On the world's loop, which must run; `done` once.
-  // Errors say what is wrong and what to do: a name missing from the initial cluster, nobody answering, not added yet.
+  // Makes an empty data directory a member's: of a new cluster, or of a running one, whose members are asked who this
+  // is. Does nothing when the directory is a member's already. On the world's loop, which must run; `done` once. Errors
+  // say what is wrong and what to do: a name missing from the initial cluster, nobody answering, not added yet.
   static void prepare(const Options& options, const World& world, Function<void(Result<>)> done);
 
   // Locks and recovers a prepared data directory. Blocks for as long as reading it takes.

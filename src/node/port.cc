@@ -8,11 +8,7 @@ namespace witan::node {
 
 Port::Port(env::Loop& loop, env::Loop& state_loop, State& state, uint64_t cluster_id, MemberId member_id,
            size_t max_request_bytes)
-    : loop_(loop),
-      state_loop_(state_loop),
-      state_(state),
-      cluster_id_(cluster_id),
-      member_id_(member_id),
+    : loop_(loop), state_loop_(state_loop), state_(state), cluster_id_(cluster_id), member_id_(member_id),
       max_request_bytes_(max_request_bytes) {}
 
 Port::~Port() { *self_ = nullptr; }
@@ -25,9 +21,8 @@ void Port::submit(Submission submission) {
     flush_posted_ = false;
     std::vector<Submission> batch = std::exchange(outgoing_, {});
     outgoing_.reserve(batch.size());
-    state_loop_.post([&state = state_, id = id_, batch = std::move(batch)]() mutable {
-      state.submit(id, std::move(batch));
-    });
+    state_loop_.post(
+        [&state = state_, id = id_, batch = std::move(batch)]() mutable { state.submit(id, std::move(batch)); });
   });
 }
 
@@ -131,12 +126,12 @@ void Port::lease_time(store::LeaseId lease, bool with_keys, Function<void(Answer
     state.leases().time(name, [&state, id, lease, with_keys, done = std::move(done)](Answer<LeaseTime> time) mutable {
       if (!time || !time->found || !with_keys) return answer(state, id, std::move(done), std::move(time));
       // The leader told the time; the keys are as of a linearizable read here.
-      state.reads().ask([&state, id, lease, time = std::move(*time),
-                         done = std::move(done)](Answer<raft::Index> ready) mutable {
-        if (!ready) return answer(state, id, std::move(done), Answer<LeaseTime>(std::unexpected(ready.error())));
-        time.keys = state.store().lease_keys(lease);
-        answer(state, id, std::move(done), Answer<LeaseTime>(std::move(time)));
-      });
+      state.reads().ask(
+          [&state, id, lease, time = std::move(*time), done = std::move(done)](Answer<raft::Index> ready) mutable {
+            if (!ready) return answer(state, id, std::move(done), Answer<LeaseTime>(std::unexpected(ready.error())));
+            time.keys = state.store().lease_keys(lease);
+            answer(state, id, std::move(done), Answer<LeaseTime>(std::move(time)));
+          });
     });
   }));
 }
@@ -185,9 +180,10 @@ void Port::change_members(MemberChange change, Function<void(ChangeResult)> done
 
 void Port::move_leader(MemberId to, Function<void(Result<>)> done) {
   submit(StateTask([id = id_, to, done = std::move(done)](State& state) mutable {
-    state.consensus().transfer_leadership(raft::NodeId(to), [&state, id, done = std::move(done)](Result<> result) mutable {
-      answer(state, id, std::move(done), std::move(result));
-    });
+    state.consensus().transfer_leadership(raft::NodeId(to),
+                                          [&state, id, done = std::move(done)](Result<> result) mutable {
+                                            answer(state, id, std::move(done), std::move(result));
+                                          });
   }));
 }
 

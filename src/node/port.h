@@ -16,7 +16,7 @@ namespace witan::node {
 class State;
 using PortId = uint32_t;
 
-// ---- From an API loop to the state --------------------------------------------------------------------------------------
+// ---- From an API loop to the state --------------------------------------------------------------
 
 struct ProposalRequest {
   Blob command;
@@ -31,7 +31,7 @@ struct ReadRequest {
 using StateTask = Function<void(State&)>;
 using Submission = std::variant<ProposalRequest, ReadRequest, StateTask>;
 
-// ---- And back -----------------------------------------------------------------------------------------------------------
+// ---- And back -----------------------------------------------------------------------------------
 
 struct ProposalReply {
   Function<void(Outcome)> done;
@@ -79,8 +79,7 @@ class Port final : public Client {
   void lease_time(store::LeaseId id, bool with_keys, Function<void(Answer<LeaseTime>)> done) override;
   void leases(store::LeaseKind kind, Function<void(Answer<std::vector<store::LeaseId>>)> done) override;
   void members(Consistency consistency, Function<void(Answer<std::vector<MemberInfo>>)> done) override;
-  void change_members(MemberChange change,
-                      Function<void(std::expected<MembersChanged, MemberFailure>)> done) override;
+  void change_members(MemberChange change, Function<void(std::expected<MembersChanged, MemberFailure>)> done) override;
   void move_leader(MemberId to, Function<void(Result<>)> done) override;
   void status(Function<void(Status)> done) override;
   void hash_kv(store::Revision revision, Function<void(std::expected<KvHash, HashFailure>)> done) override;

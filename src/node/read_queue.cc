@@ -6,7 +6,8 @@
 
 namespace witan::node {
 
-ReadQueue::ReadQueue(env::Loop& loop, Duration timeout, Duration retry) : loop_(loop), timeout_(timeout), retry_(retry) {}
+ReadQueue::ReadQueue(env::Loop& loop, Duration timeout, Duration retry)
+    : loop_(loop), timeout_(timeout), retry_(retry) {}
 
 ReadQueue::~ReadQueue() { loop_.cancel(retry_timer_); }
 
@@ -36,7 +37,8 @@ void ReadQueue::on_round(Result<raft::Index> index) {
   std::vector<Question> questions = std::exchange(asked_, {});
   if (!index) {
     // Reads may be asked again at will. Those that came meanwhile stay behind these.
-    questions.insert(questions.end(), std::make_move_iterator(waiting_.begin()), std::make_move_iterator(waiting_.end()));
+    questions.insert(questions.end(), std::make_move_iterator(waiting_.begin()),
+                     std::make_move_iterator(waiting_.end()));
     waiting_ = std::move(questions);
     if (retry_timer_ == 0) {
       retry_timer_ = loop_.call_at(loop_.now() + retry_, [this] {

@@ -1,5 +1,5 @@
-// Linearizable questions: they wait together for one read index, then for the state to reach it (thesis 6.4). A question
-// that comes while a round is under way waits for the next, since only a round begun after it can answer it.
+// Linearizable questions: they wait together for one read index, then for the state to reach it (thesis 6.4). A
+// question that comes while a round is under way waits for the next, since only a round begun after it can answer it.
 #pragma once
 
 #include <cstdint>

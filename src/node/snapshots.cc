@@ -38,7 +38,7 @@ Snapshots::Snapshots(std::unique_ptr<wal::SnapshotFiles> files, env::Loop& loop,
 
 Snapshots::~Snapshots() = default;
 
-// ---- Writing the state's ----------------------------------------------------------------------------------------------
+// ---- Writing the state's ------------------------------------------------------------------------
 
 // What the lane works on; the loop does not touch it while a task is there.
 struct Snapshots::OnLane {
@@ -110,7 +110,7 @@ void Snapshots::stop() {
   abandon();
 }
 
-// ---- Loading one --------------------------------------------------------------------------------------------------------
+// ---- Loading one --------------------------------------------------------------------------------
 
 void Snapshots::load(raft::Index index, Function<void(Result<std::unique_ptr<store::Store>>)> done) {
   struct Loaded {
@@ -127,7 +127,7 @@ void Snapshots::load(raft::Index index, Function<void(Result<std::unique_ptr<sto
             });
 }
 
-// ---- Sending --------------------------------------------------------------------------------------------------------------
+// ---- Sending ------------------------------------------------------------------------------------
 
 // A file on its way to another member, read on the lane.
 class Snapshots::Source final : public peer::SnapshotSource {
@@ -193,7 +193,7 @@ std::optional<raft::Index> Snapshots::needed_after() const {
   return sending_.begin()->first;
 }
 
-// ---- Receiving ------------------------------------------------------------------------------------------------------------
+// ---- Receiving ----------------------------------------------------------------------------------
 
 // A file on its way in. One at a time: the leader alone sends, and only what it sent last matters.
 class Snapshots::Sink final : public peer::SnapshotSink {
@@ -208,11 +208,9 @@ class Snapshots::Sink final : public peer::SnapshotSink {
 
   void write(Blob piece, Function<void(Result<>)> done) override {
     auto result = std::make_shared<Result<>>();
-    lane_.run(
-        [files = owner_.files_.get(), file = file_, meta = meta_, size = size_, piece = std::move(piece), result] {
-          *result = append(*files, *file, meta, size, piece);
-        },
-        [result, done = std::move(done)]() mutable { done(std::move(*result)); });
+    lane_.run([files = owner_.files_.get(), file = file_, meta = meta_, size = size_, piece = std::move(piece),
+               result] { *result = append(*files, *file, meta, size, piece); },
+              [result, done = std::move(done)]() mutable { done(std::move(*result)); });
   }
 
   void finish(Function<void(Result<>)> done) override {

@@ -1,5 +1,5 @@
-// Snapshot files of a member (core S4, D3): writing the state's in slices while it goes on, streaming the newest to members
-// that are behind, taking in one that the leader sends, and loading one into a store.
+// Snapshot files of a member (core S4, D3): writing the state's in slices while it goes on, streaming the newest to
+// members that are behind, taking in one that the leader sends, and loading one into a store.
 #pragma once
 
 #include <cstdint>

@@ -18,16 +18,9 @@ const Error kStopping{Code::Unavailable, "the member is stopping"};
 
 State::State(StateOptions options, std::unique_ptr<store::Store> store, raft::SnapshotMeta applied, env::Loop& loop,
              Snapshots& snapshots, Logger logger)
-    : options_(std::move(options)),
-      loop_(loop),
-      snapshots_(snapshots),
-      logger_(logger),
-      store_(std::move(store)),
-      applied_(applied.index),
-      applied_term_(applied.term),
-      applied_configuration_(applied.configuration),
-      configuration_(std::move(applied.configuration)),
-      reads_(loop, options_.request_timeout, milliseconds(20)),
+    : options_(std::move(options)), loop_(loop), snapshots_(snapshots), logger_(logger), store_(std::move(store)),
+      applied_(applied.index), applied_term_(applied.term), applied_configuration_(applied.configuration),
+      configuration_(std::move(applied.configuration)), reads_(loop, options_.request_timeout, milliseconds(20)),
       leases_(loop, options_.election, reads_, logger.named("lease")) {
   reads_.applied(applied_);
   upkeep_timer_ = loop_.call_at(loop_.now(), [this] { upkeep(); });
@@ -35,7 +28,7 @@ State::State(StateOptions options, std::unique_ptr<store::Store> store, raft::Sn
 
 State::~State() { loop_.cancel(upkeep_timer_); }
 
-// ---- Applying -----------------------------------------------------------------------------------------------------------
+// ---- Applying -----------------------------------------------------------------------------------
 
 void State::committed(std::vector<raft::Entry> entries) {
   inbox_.insert(inbox_.end(), std::make_move_iterator(entries.begin()), std::make_move_iterator(entries.end()));
@@ -92,7 +85,8 @@ void State::apply_command(const raft::Entry& entry) {
   const auto command = store::decode(entry.data.view());
   if (!command) {
     const std::string what = command.error().message;
-    return fatal(Error{command.error().code, fmt::format("entry {} of the log cannot be applied: {}", entry.index, what)});
+    return fatal(
+        Error{command.error().code, fmt::format("entry {} of the log cannot be applied: {}", entry.index, what)});
   }
   const store::Origin& origin = command->header.origin;
   const bool mine = origin.member == options_.self.value && origin.incarnation == options_.incarnation &&
@@ -125,7 +119,7 @@ void State::fatal(Error error) {
   if (fatal_) std::exchange(fatal_, {})(std::move(error));
 }
 
-// ---- Installing a snapshot ------------------------------------------------------------------------------------------------
+// ---- Installing a snapshot ----------------------------------------------------------------------
 
 void State::install(raft::SnapshotMeta meta) {
   // Entries up to the snapshot that still wait here are part of it.
@@ -167,7 +161,7 @@ void State::installed(raft::SnapshotMeta meta, std::unique_ptr<store::Store> sto
   apply_some();
 }
 
-// ---- To the API loops -----------------------------------------------------------------------------------------------------
+// ---- To the API loops ---------------------------------------------------------------------------
 
 void State::add_port(Port& port) {
   port.id_ = static_cast<PortId>(outlets_.size());
@@ -245,7 +239,7 @@ void State::announce_view() {
   }
 }
 
-// ---- Proposals --------------------------------------------------------------------------------------------------------------
+// ---- Proposals ----------------------------------------------------------------------------------
 
 void State::submit(PortId port, std::vector<Submission> submissions) {
   for (Submission& submission : submissions) {
@@ -282,9 +276,7 @@ void State::refused(std::vector<Proposal> proposals, Error why) {
       case Code::NotLeader:
       case Code::Unavailable:
       case Code::Refused: waiters_.park(std::move(proposal)); break;
-      case Code::Exhausted:
-        resolve(proposal.request, NotApplied{Refusal::TooManyRequests, why.message});
-        break;
+      case Code::Exhausted: resolve(proposal.request, NotApplied{Refusal::TooManyRequests, why.message}); break;
       default: resolve(proposal.request, NotApplied{Refusal::Other, why.message});
     }
   }
@@ -315,12 +307,12 @@ void State::expire(Instant now) {
   reads_.expire(now);
 }
 
-// ---- Reads ------------------------------------------------------------------------------------------------------------------
+// ---- Reads --------------------------------------------------------------------------------------
 
 void State::serve(PortId port, ReadRequest request) {
   if (stopped_) {
-    return deliver(port, ReadReply{std::move(request.done),
-                                   std::unexpected(NotApplied{Refusal::Stopping, kStopping.message})});
+    return deliver(
+        port, ReadReply{std::move(request.done), std::unexpected(NotApplied{Refusal::Stopping, kStopping.message})});
   }
   const auto run = [this, port](ReadRequest ready) {
     const auto command = store::decode(ready.command.view());
@@ -369,13 +361,13 @@ void State::read_range(PortId port, ReadRequest request, const store::Range& ran
              return true;
            },
            [this, port, shared] {
-             deliver(port, ReadReply{std::move(shared->done),
-                                     std::unexpected(NotApplied{Refusal::LeaderChanged, "a snapshot replaced the state"})});
+             deliver(port,
+                     ReadReply{std::move(shared->done),
+                               std::unexpected(NotApplied{Refusal::LeaderChanged, "a snapshot replaced the state"})});
            }});
 }
 
-void State::hash_kv(PortId port, store::Revision revision,
-                    Function<void(std::expected<KvHash, HashFailure>)> done) {
+void State::hash_kv(PortId port, store::Revision revision, Function<void(std::expected<KvHash, HashFailure>)> done) {
   using Hash = std::expected<KvHash, HashFailure>;
   const auto reply = [this, port](Function<void(Hash)> callback, Hash hash) {
     deliver(port, Task([callback = std::move(callback), hash]() mutable { callback(hash); }));
@@ -428,7 +420,7 @@ void State::work() {
   if (!long_work_.empty()) work_soon();
 }
 
-// ---- Standing ---------------------------------------------------------------------------------------------------------------
+// ---- Standing -----------------------------------------------------------------------------------
 
 void State::standing(const raft::Standing& standing) {
   const raft::Standing before = std::exchange(standing_, standing);
@@ -502,7 +494,7 @@ Status State::status() const {
                 .alarms = store_->alarms()};
 }
 
-// ---- Stopping -----------------------------------------------------------------------------------------------------------------
+// ---- Stopping -----------------------------------------------------------------------------------
 
 void State::stop() {
   stopped_ = true;

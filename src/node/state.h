@@ -1,5 +1,5 @@
-// The state side of a member (core P4): applies what consensus commits, answers reads, keeps leases, fans changes out to
-// the API loops, and takes snapshots. Everything on one loop.
+// The state side of a member (core P4): applies what consensus commits, answers reads, keeps leases, fans changes out
+// to the API loops, and takes snapshots. Everything on one loop.
 #pragma once
 
 #include <cstdint>
@@ -23,16 +23,16 @@ namespace witan::node {
 
 struct StateOptions {
   raft::NodeId self;
-  uint64_t incarnation = 0;                  // of this process: differs at every start
-  Duration request_timeout = seconds(7);     // etcd: 5 s and two election timeouts
+  uint64_t incarnation = 0;               // of this process: differs at every start
+  Duration request_timeout = seconds(7);  // etcd: 5 s and two election timeouts
   Duration election = milliseconds(1000);
-  size_t max_pending = 100'000;              // proposals waiting; more are refused
+  size_t max_pending = 100'000;                 // proposals waiting; more are refused
   size_t max_backlog_bytes = size_t{64} << 20;  // per API loop, of change batches (core F4)
-  Duration auto_compaction = seconds(3600);  // of history; zero: by bytes only
-  store::SettingsChange settings;            // what a leader makes the cluster's (core C3)
-  uint64_t snapshot_entries = 100'000;       // a snapshot is due after so many entries ...
-  uint64_t snapshot_bytes = 0;               // ... or bytes of them; 0: the larger of 64 MiB and the last snapshot
-  uint64_t keep_entries = 5'000;             // behind a snapshot, for members that are a little behind
+  Duration auto_compaction = seconds(3600);     // of history; zero: by bytes only
+  store::SettingsChange settings;               // what a leader makes the cluster's (core C3)
+  uint64_t snapshot_entries = 100'000;          // a snapshot is due after so many entries ...
+  uint64_t snapshot_bytes = 0;                  // ... or bytes of them; 0: the larger of 64 MiB and the last snapshot
+  uint64_t keep_entries = 5'000;                // behind a snapshot, for members that are a little behind
 };
 
 class State final : public Applier {
@@ -66,7 +66,10 @@ class State final : public Applier {
   void hash_kv(PortId port, store::Revision revision, Function<void(std::expected<KvHash, HashFailure>)> done);
 
   // Runs once this member serves: a leader is known and the state has caught up with it.
-  void on_ready(Task ready) { ready_ = std::move(ready); }
+  void on_ready(Task ready) {
+    ready_ = std::move(ready);
+    check_ready();
+  }
   // Tells the ports, fails what waits as Stopping. Nothing is accepted afterwards.
   void stop();
   void on_fatal(Function<void(Error)> fatal) { fatal_ = std::move(fatal); }

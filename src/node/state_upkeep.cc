@@ -69,7 +69,8 @@ void State::raise_alarms() {
   }
   if (std::exchange(alarm_proposed_, true)) return;
   logger_.warn("the data take {} bytes of a quota of {}: {} NOSPACE", bytes, quota, wanted ? "raising" : "clearing");
-  propose_upkeep(store::AlarmChange{.member = options_.self.value, .kind = store::AlarmKind::NoSpace, .active = wanted});
+  propose_upkeep(
+      store::AlarmChange{.member = options_.self.value, .kind = store::AlarmKind::NoSpace, .active = wanted});
 }
 
 void State::maybe_snapshot() {
@@ -92,7 +93,7 @@ void State::maybe_snapshot() {
   });
 }
 
-// ---- Copies of the state for clients --------------------------------------------------------------------------------------
+// ---- Copies of the state for clients ------------------------------------------------------------
 
 namespace {
 

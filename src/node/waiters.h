@@ -57,7 +57,7 @@ class Waiters {
   };
   void trim();
 
-  std::deque<Slot> slots_;     // request first_ + i is slots_[i]
+  std::deque<Slot> slots_;  // request first_ + i is slots_[i]
   uint64_t first_ = 1;
   size_t size_ = 0;
   std::vector<Proposal> parked_;

@@ -43,7 +43,9 @@ void Attempt::on_welcome(std::string_view payload) {
   finish(Established{.link = std::move(link_), .hello = std::move(answer->hello)});
 }
 
-void Attempt::on_lost(std::string_view why) { finish(std::unexpected("the connection closed before a welcome: " + std::string(why))); }
+void Attempt::on_lost(std::string_view why) {
+  finish(std::unexpected("the connection closed before a welcome: " + std::string(why)));
+}
 
 void Attempt::finish(Attempted outcome) {
   context_.loop.cancel(std::exchange(deadline_, 0));

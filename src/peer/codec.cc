@@ -35,7 +35,9 @@ void fields(F& f, M& m) {
   }
 }
 
-void put_tag(std::string& out, uint32_t field, WireType type) { put_varint(out, field << 3 | static_cast<uint32_t>(type)); }
+void put_tag(std::string& out, uint32_t field, WireType type) {
+  put_varint(out, field << 3 | static_cast<uint32_t>(type));
+}
 
 // The fields of an entry before its data, with the data's tag and length when there is any.
 std::string entry_head(const raft::Entry& entry) {
@@ -124,7 +126,8 @@ class MessageReader {
       }
     }
     // No entry of a log has term or index 0. Asking for both also bounds how many entries a frame can hold.
-    if (!in.ok() || kind > static_cast<uint64_t>(raft::EntryKind::Empty) || entry.term.value == 0 || entry.index.value == 0) {
+    if (!in.ok() || kind > static_cast<uint64_t>(raft::EntryKind::Empty) || entry.term.value == 0 ||
+        entry.index.value == 0) {
       return false;
     }
     entry.kind = static_cast<raft::EntryKind>(kind);

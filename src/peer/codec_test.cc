@@ -17,7 +17,8 @@ void draw(Rng& rng, T& v) {
 bool flip(Rng& rng) { return rng.chance(1, 2); }
 
 raft::Entry random_entry(Rng& rng) {
-  raft::Entry entry{.term = raft::Term(1 + rng.below(1000)), .index = raft::Index(1 + rng.next() / 2),
+  raft::Entry entry{.term = raft::Term(1 + rng.below(1000)),
+                    .index = raft::Index(1 + rng.next() / 2),
                     .kind = static_cast<raft::EntryKind>(rng.below(3))};
   if (flip(rng)) entry.data = Blob(std::string(rng.chance(1, 5) ? rng.below(3000) : rng.below(30), 'd'));
   return entry;
@@ -77,7 +78,8 @@ std::string words(const raft::VoteReply& m) { return fmt::format("{} {} {}", m.t
 std::string words(const raft::AppendRequest& m) {
   std::string out = fmt::format("{} {} {} {}:", m.term, m.prev_index, m.prev_term, m.commit);
   for (const raft::Entry& e : m.entries) {
-    out += fmt::format(" [{} {} {} {} '{}']", e.term, e.index, static_cast<int>(e.kind), e.data.is_null(), e.data.view());
+    out +=
+        fmt::format(" [{} {} {} {} '{}']", e.term, e.index, static_cast<int>(e.kind), e.data.is_null(), e.data.view());
   }
   return out;
 }
@@ -122,7 +124,8 @@ TEST(CodecTest, DamagedMessagesAreRefusedOrStable) {
   for (int i = 0; i < 20000; ++i) {
     std::string bytes = encode(random_message(rng, i % kKinds)).flatten();
     if (flip(rng)) bytes.resize(rng.below(bytes.size() + 1));
-    for (uint64_t n = rng.below(4); n > 0 && !bytes.empty(); --n) bytes[rng.below(bytes.size())] = static_cast<char>(rng.next());
+    for (uint64_t n = rng.below(4); n > 0 && !bytes.empty(); --n)
+      bytes[rng.below(bytes.size())] = static_cast<char>(rng.next());
     const Result<raft::Message> first = decode_message(bytes);
     refused += first ? 0 : 1;
     if (!first) continue;
@@ -154,8 +157,13 @@ TEST(CodecTest, EntriesWithoutTermOrIndexAreRefused) {
 
 TEST(CodecTest, GreetingsReadBack) {
   const Greeting said{.purpose = Purpose::Snapshot,
-                      .hello = {.min_protocol = 1, .max_protocol = 3, .feature_level = 2, .cluster_id = 0xfedcba9876543210,
-                                .member = raft::NodeId(0x8000000000000001), .target = raft::NodeId(3), .directory_uuid = "u-1"}};
+                      .hello = {.min_protocol = 1,
+                                .max_protocol = 3,
+                                .feature_level = 2,
+                                .cluster_id = 0xfedcba9876543210,
+                                .member = raft::NodeId(0x8000000000000001),
+                                .target = raft::NodeId(3),
+                                .directory_uuid = "u-1"}};
   const Result<Greeting> heard = decode_greeting(encode(said));
   ASSERT_TRUE(heard.has_value());
   EXPECT_EQ(heard->purpose, said.purpose);

@@ -66,8 +66,8 @@ class FrameReader {
   bool refuse(std::string why);
 
   size_t max_payload_;
-  std::string_view rest_;   // of the bytes fed
-  std::string pending_;     // the beginning of a frame that is not complete
+  std::string_view rest_;      // of the bytes fed
+  std::string pending_;        // the beginning of a frame that is not complete
   bool pending_used_ = false;  // pending_ is the frame given out by the last next()
   std::string error_;
 };

@@ -10,14 +10,17 @@ namespace {
 std::optional<std::string> refuse_protocol(const Hello& here, const Hello& there) {
   if (std::max(here.min_protocol, there.min_protocol) <= std::min(here.max_protocol, there.max_protocol)) return {};
   return fmt::format(
-      "member {:x} speaks peer protocol {} to {} and member {:x} {} to {}: run versions of witan that have one in common",
-      here.member.value, here.min_protocol, here.max_protocol, there.member.value, there.min_protocol, there.max_protocol);
+      "member {:x} speaks peer protocol {} to {} and member {:x} {} to {}: run versions of witan that have one in "
+      "common",
+      here.member.value, here.min_protocol, here.max_protocol, there.member.value, there.min_protocol,
+      there.max_protocol);
 }
 
 std::optional<std::string> refuse_directory(const Hello& there, const PeerRecord* record) {
   if (record == nullptr || record->directory_uuid.empty() || record->directory_uuid == there.directory_uuid) return {};
   return fmt::format(
-      "member {:x} comes with data directory {} but joined the cluster with {}: a replaced directory has forgotten its votes; "
+      "member {:x} comes with data directory {} but joined the cluster with {}: a replaced directory has forgotten its "
+      "votes; "
       "start it on its old directory, or remove the member and add it again",
       there.member.value, there.directory_uuid.empty() ? "(none)" : there.directory_uuid, record->directory_uuid);
 }
@@ -29,11 +32,13 @@ std::optional<std::string> refuse_caller(const Hello& self, const Greeting& call
   if (auto why = refuse_protocol(self, there)) return why;
   if (caller.purpose == Purpose::Join) {
     if (there.cluster_id == 0 && there.member == raft::kNobody) return {};
-    return fmt::format("member {:x} asks to join but says that it belongs to cluster {:x}", there.member.value, there.cluster_id);
+    return fmt::format("member {:x} asks to join but says that it belongs to cluster {:x}", there.member.value,
+                       there.cluster_id);
   }
   if (there.cluster_id != self.cluster_id) {
     return fmt::format(
-        "member {:x} belongs to cluster {:x} and member {:x} to cluster {:x}: check the peer addresses of both; a member changes "
+        "member {:x} belongs to cluster {:x} and member {:x} to cluster {:x}: check the peer addresses of both; a "
+        "member changes "
         "its cluster only with an empty data directory",
         self.member.value, self.cluster_id, there.member.value, there.cluster_id);
   }
@@ -42,11 +47,13 @@ std::optional<std::string> refuse_caller(const Hello& self, const Greeting& call
                        there.target.value, self.member.value);
   }
   if (there.member == self.member) {
-    return fmt::format("two processes say that they are member {:x}: stop the one that should not run", self.member.value);
+    return fmt::format("two processes say that they are member {:x}: stop the one that should not run",
+                       self.member.value);
   }
   if (record == nullptr) {
     return fmt::format(
-        "member {:x} is not a member of cluster {:x} as member {:x} knows it: it was removed, or is not added yet; a removed "
+        "member {:x} is not a member of cluster {:x} as member {:x} knows it: it was removed, or is not added yet; a "
+        "removed "
         "member returns through member add with an empty data directory",
         there.member.value, self.cluster_id, self.member.value);
   }
@@ -58,7 +65,8 @@ std::optional<std::string> refuse_callee(const Greeting& said, const Hello& answ
   if (said.purpose == Purpose::Join) return {};
   if (answer.cluster_id != said.hello.cluster_id) {
     return fmt::format(
-        "a member of cluster {:x} answers where member {:x} of cluster {:x} was called: correct the address with member update",
+        "a member of cluster {:x} answers where member {:x} of cluster {:x} was called: correct the address with "
+        "member update",
         answer.cluster_id, said.hello.target.value, said.hello.cluster_id);
   }
   if (answer.member != said.hello.target) {

@@ -5,13 +5,18 @@
 namespace witan::peer {
 namespace {
 
-const Hello kSelf{.min_protocol = 1, .max_protocol = 2, .cluster_id = 0xc1, .member = raft::NodeId(0xa), .directory_uuid = "dir-a"};
+const Hello kSelf{
+    .min_protocol = 1, .max_protocol = 2, .cluster_id = 0xc1, .member = raft::NodeId(0xa), .directory_uuid = "dir-a"};
 const PeerRecord kRecord{.id = raft::NodeId(0xb), .addresses = {}, .directory_uuid = "dir-b"};
 
 Greeting from_b() {
   return {.purpose = Purpose::Control,
-          .hello = {.min_protocol = 1, .max_protocol = 1, .cluster_id = 0xc1, .member = raft::NodeId(0xb),
-                    .target = raft::NodeId(0xa), .directory_uuid = "dir-b"}};
+          .hello = {.min_protocol = 1,
+                    .max_protocol = 1,
+                    .cluster_id = 0xc1,
+                    .member = raft::NodeId(0xb),
+                    .target = raft::NodeId(0xa),
+                    .directory_uuid = "dir-b"}};
 }
 
 // The refusal contains all of `parts`, so that an operator sees both sides' values.

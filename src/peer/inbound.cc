@@ -9,10 +9,10 @@
 namespace witan::peer {
 namespace {
 
-constexpr size_t kMaxOpenCalls = 8192;               // of one connection; more are refused
+constexpr size_t kMaxOpenCalls = 8192;  // of one connection; more are refused
 constexpr size_t kMaxCallBytes = size_t{64} << 20;
-constexpr Duration kLongestLeave = seconds(2);       // for a refusal to reach who does not read
-constexpr Duration kLongestJoin = seconds(60);       // for the single question of a joiner
+constexpr Duration kLongestLeave = seconds(2);  // for a refusal to reach who does not read
+constexpr Duration kLongestJoin = seconds(60);  // for the single question of a joiner
 
 }  // namespace
 
@@ -22,7 +22,8 @@ class Inbound::Answer {
   Answer(Inbound& inbound, uint64_t id) : alive_(inbound.guard_.watch()), inbound_(inbound), id_(id) {}
   ~Answer() {
     if (!open_) return;
-    settle(make_frame(FrameType::NoReply, encode(NoReplyFrame{.id = id_, .acted = true, .message = "the member gave no answer"})));
+    settle(make_frame(FrameType::NoReply,
+                      encode(NoReplyFrame{.id = id_, .acted = true, .message = "the member gave no answer"})));
   }
   Answer(const Answer&) = delete;
   Answer& operator=(const Answer&) = delete;
@@ -44,10 +45,7 @@ class Inbound::Answer {
 };
 
 Inbound::Inbound(Context& context, std::unique_ptr<env::Connection> connection, uint64_t id, Owner& owner)
-    : context_(context),
-      id_(id),
-      owner_(owner),
-      link_(context, std::move(connection), Link::Side::Callee, *this),
+    : context_(context), id_(id), owner_(owner), link_(context, std::move(connection), Link::Side::Callee, *this),
       since_(context.loop.now()) {}
 
 void Inbound::check(Instant now) {
@@ -106,7 +104,8 @@ void Inbound::on_hello(std::string_view payload) {
   if (caller_.purpose == Purpose::Join) return;
   context_.log.debug("member {:x} connected from {}", from().value, link_.remote());
   if (caller_.purpose == Purpose::Snapshot) {
-    snapshot_ = std::make_unique<SnapshotReceiver>(context_, link_, from(), [this](std::string_view why) { close(why); });
+    snapshot_ =
+        std::make_unique<SnapshotReceiver>(context_, link_, from(), [this](std::string_view why) { close(why); });
     return;
   }
   if (context_.hello) context_.hello(caller_.hello);
@@ -114,7 +113,8 @@ void Inbound::on_hello(std::string_view payload) {
 
 void Inbound::on_frame(const Frame& frame) {
   if (state_ == State::Stranger) {
-    return frame.type == FrameType::Hello ? on_hello(frame.payload) : close("something other than a greeting came first");
+    return frame.type == FrameType::Hello ? on_hello(frame.payload)
+                                          : close("something other than a greeting came first");
   }
   if (state_ != State::Taken) return;
   if (snapshot_ != nullptr) return snapshot_->on_frame(frame);

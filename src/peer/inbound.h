@@ -44,7 +44,7 @@ class Inbound final : public Mortal, private Link::Owner {
   enum class State : uint8_t {
     Stranger,  // no Hello yet
     Taken,
-    Leaving,   // refused, with the reason under way
+    Leaving,  // refused, with the reason under way
     Over,
   };
   class Answer;

@@ -58,10 +58,10 @@ class Link final : public Mortal, private env::ConnectionHandler {
   const Side side_;
   FrameReader reader_{kMaxGreetingBytes};
   enum class State : uint8_t { Open, Leaving, Closed } state_ = State::Open;
-  Instant heard_;        // when there last was proof of life
+  Instant heard_;  // when there last was proof of life
   Instant pinged_;
-  uint64_t written_ = 0;  // bytes given to the connection so far
-  uint64_t left_ = 0;     // of them gone at the last check
+  uint64_t written_ = 0;      // bytes given to the connection so far
+  uint64_t left_ = 0;         // of them gone at the last check
   bool pushed_back_ = false;  // at the last check more lay unsent than a single turn explains
 };
 

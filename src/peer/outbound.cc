@@ -18,14 +18,16 @@ Outbound::~Outbound() {
 }
 
 std::string Outbound::name() const {
-  return fmt::format("member {:x} at {} ({} connection)", to_.value, address_.text(), lane_ == Lane::Control ? "control" : "bulk");
+  return fmt::format("member {:x} at {} ({} connection)", to_.value, address_.text(),
+                     lane_ == Lane::Control ? "control" : "bulk");
 }
 
 void Outbound::connect() {
   const PeerRecord* record = context_.find(to_);
   if (record == nullptr || record->addresses.empty()) return retry_later();
   address_ = record->addresses[next_address_ % record->addresses.size()];
-  Greeting greeting{.purpose = lane_ == Lane::Control ? Purpose::Control : Purpose::Bulk, .hello = context_.options.self};
+  Greeting greeting{.purpose = lane_ == Lane::Control ? Purpose::Control : Purpose::Bulk,
+                    .hello = context_.options.self};
   greeting.hello.target = to_;
   attempt_ = std::make_unique<Attempt>(context_, address_, std::move(greeting),
                                        [this](Attempted outcome) { on_attempted(std::move(outcome)); });
@@ -118,8 +120,8 @@ void Outbound::send(const raft::Message& message) {
   if (link_ == nullptr) return;
   Chain payload = encode(message);
   if (payload.size() > context_.options.max_frame_bytes) {
-    return context_.log.error("a raft message of {} bytes for {} exceeds the bound of {} and is dropped", payload.size(),
-                              name(), context_.options.max_frame_bytes);
+    return context_.log.error("a raft message of {} bytes for {} exceeds the bound of {} and is dropped",
+                              payload.size(), name(), context_.options.max_frame_bytes);
   }
   if (full(payload.size())) {
     if (dropped_++ == 0) context_.log.warn("{} bytes for {} wait; raft messages are dropped", link_->unsent(), name());
@@ -140,8 +142,9 @@ void Outbound::call(Call call, Duration timeout, Function<void(CallResult)> done
   }
   Chain payload = encode_call(last_call_ + 1, call.kind, call.payload);
   if (payload.size() > context_.options.max_frame_bytes) {
-    return refuse(std::move(done), {.sent = false, .message = fmt::format("a call of {} bytes exceeds the bound of {}",
-                                                                          payload.size(), context_.options.max_frame_bytes)});
+    return refuse(std::move(done), {.sent = false,
+                                    .message = fmt::format("a call of {} bytes exceeds the bound of {}", payload.size(),
+                                                           context_.options.max_frame_bytes)});
   }
   if (full(payload.size())) {
     return refuse(std::move(done), {.sent = false, .message = fmt::format("too much waits to be sent to {}", name())});

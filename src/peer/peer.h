@@ -1,9 +1,9 @@
 // Members talking to members. Frames are length-bounded and checksummed (docs/formats/peer.md).
 //
 // Between two members there are, each way, two lasting connections, so that a heartbeat never queues behind a megabyte
-// of entries (core M3, L7): `Control` for heartbeats, votes, read rounds and lease renewals; `Bulk` for entries and forwarded
-// proposals. A snapshot travels on a connection of its own that lives as long as it does.
-// All calls and callbacks on the loop given at construction.
+// of entries (core M3, L7): `Control` for heartbeats, votes, read rounds and lease renewals; `Bulk` for entries and
+// forwarded proposals. A snapshot travels on a connection of its own that lives as long as it does. All calls and
+// callbacks on the loop given at construction.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ struct Hello {
   uint32_t feature_level = 1;
   uint64_t cluster_id = 0;  // 0 with member 0: somebody who wants to join and may only ask kAskMembers
   raft::NodeId member;
-  raft::NodeId target;      // whom the caller believes to have reached; 0 when joining
+  raft::NodeId target;  // whom the caller believes to have reached; 0 when joining
   std::string directory_uuid;
 };
 
@@ -93,19 +93,20 @@ class Handler {
 };
 
 struct Options {
-  Hello self;  // target is filled in per connection
-  size_t max_frame_bytes = size_t{16} << 20;   // larger frames close the connection
-  size_t max_queue_bytes = size_t{64} << 20;   // unsent per peer and lane; beyond it raft messages are dropped, calls refused
+  Hello self;                                 // target is filled in per connection
+  size_t max_frame_bytes = size_t{16} << 20;  // larger frames close the connection
+  size_t max_queue_bytes =
+      size_t{64} << 20;  // unsent per peer and lane; beyond it raft messages are dropped, calls refused
   Duration connect_timeout = seconds(2);
-  Duration min_retry = milliseconds(50);       // doubles up to max_retry, with jitter
+  Duration min_retry = milliseconds(50);  // doubles up to max_retry, with jitter
   Duration max_retry = seconds(2);
-  Duration handshake_timeout = seconds(3);     // from a connection to both sides knowing each other
-  Duration ping_interval = seconds(1);         // said by the side that connected, answered by the other
-  Duration idle_timeout = seconds(4);          // nothing heard for so long: the connection is dead, whatever TCP says
-  size_t max_strangers = 64;                   // connections that have not said who they are; the oldest gives way
+  Duration handshake_timeout = seconds(3);  // from a connection to both sides knowing each other
+  Duration ping_interval = seconds(1);      // said by the side that connected, answered by the other
+  Duration idle_timeout = seconds(4);       // nothing heard for so long: the connection is dead, whatever TCP says
+  size_t max_strangers = 64;                // connections that have not said who they are; the oldest gives way
   size_t snapshot_piece_bytes = size_t{256} << 10;
   size_t snapshot_window_bytes = size_t{1} << 20;  // sent but not yet written by the receiver
-  Duration snapshot_patience = seconds(120);   // without any progress a snapshot is given up
+  Duration snapshot_patience = seconds(120);       // without any progress a snapshot is given up
 };
 
 class Peers {
@@ -121,7 +122,8 @@ class Peers {
   // and a known id with another directory UUID too (core M1). `self` may be among them and is skipped.
   void set_members(std::vector<PeerRecord> members);
 
-  // At most once, in order per peer and lane; dropped when there is no connection. Appends go by Bulk, the rest by Control.
+  // At most once, in order per peer and lane; dropped when there is no connection. Appends go by Bulk, the rest by
+  // Control.
   void send(raft::Envelope envelope);
 
   // The callback runs exactly once: the answer, or why there is none. Never retried here.

@@ -120,7 +120,8 @@ bool Peers::Core::on_welcomed(Inbound& inbound) {
   // The member has made a new connection, so the one it had for this purpose is dead, even if we have not noticed.
   for_each(inbounds, [&](auto& other) {
     if (other.get() == &inbound || !other->is_taken()) return;
-    if (other->from() == inbound.from() && other->purpose() == inbound.purpose()) other->close("the member made a new one");
+    if (other->from() == inbound.from() && other->purpose() == inbound.purpose())
+      other->close("the member made a new one");
   });
   if (const auto at = peers.find(inbound.from()); at != peers.end()) {
     at->second.control->connect_soon();
@@ -260,8 +261,8 @@ void Peers::send_snapshot(raft::NodeId to, raft::Term term, raft::SnapshotMeta m
     callback.mapped()(delivered);
   };
   SnapshotOffer offer{.term = term, .meta = std::move(meta), .size = source->size()};
-  core->snapshots.emplace(id, std::make_unique<SnapshotSender>(core->context, to, std::move(offer), std::move(source),
-                                                               std::move(over)));
+  core->snapshots.emplace(
+      id, std::make_unique<SnapshotSender>(core->context, to, std::move(offer), std::move(source), std::move(over)));
 }
 
 bool Peers::connected(raft::NodeId to) const { return connected_since(to).has_value(); }

@@ -13,10 +13,10 @@ namespace witan::peer {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using testing::FakeLoop;
 using testing::FakeNetwork;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using testing::Member;
 
 const raft::NodeId kA(1);
@@ -60,7 +60,9 @@ class Raw final : public env::ConnectionHandler {
 
 Greeting greeting(uint64_t from, uint64_t to, Purpose purpose) {
   return {.purpose = purpose,
-          .hello = {.cluster_id = testing::kCluster, .member = raft::NodeId(from), .target = raft::NodeId(to),
+          .hello = {.cluster_id = testing::kCluster,
+                    .member = raft::NodeId(from),
+                    .target = raft::NodeId(to),
                     .directory_uuid = fmt::format("dir-{}", from)}};
 }
 
@@ -73,7 +75,8 @@ class PeersTest : public ::testing::Test {
     loop.run_for(milliseconds(100));  // the bulk lanes
   }
   // What came of a call, once it has come.
-  std::optional<CallResult> call(Member& from, const Member& to, Duration timeout, std::string payload = "question", Lane lane = Lane::Control) {
+  std::optional<CallResult> call(Member& from, const Member& to, Duration timeout, std::string payload = "question",
+                                 Lane lane = Lane::Control) {
     auto result = std::make_shared<std::optional<CallResult>>();
     from.peers->call(raft::NodeId(to.id), {.kind = 3, .lane = lane, .payload = Blob(payload)}, timeout,
                      [result](CallResult r) {
@@ -185,7 +188,8 @@ TEST_F(PeersTest, AnswersFindTheirCallsInAnyOrder) {
   b.answer_calls = false;
   std::vector<std::string> answers;
   for (const std::string text : {"x", "y", "z"}) {
-    a.peers->call(kB, {.payload = Blob(text)}, seconds(1), [&answers, text](const CallResult& r) { answers.push_back(text + std::string(r->view())); });
+    a.peers->call(kB, {.payload = Blob(text)}, seconds(1),
+                  [&answers, text](const CallResult& r) { answers.push_back(text + std::string(r->view())); });
   }
   loop.run_for(milliseconds(10));
   ASSERT_EQ(b.responders.size(), 3u);
@@ -261,8 +265,8 @@ TEST_F(PeersTest, AnUnreachableMemberIsTriedAgainMoreAndMoreSlowly) {
   loop.run_for(seconds(9));
   a.unreachable.clear();
   loop.run_for(seconds(60));
-  EXPECT_GE(a.unreachable.size(), 50u);   // two lanes, at most max_retry apart
-  EXPECT_LE(a.unreachable.size(), 130u);  // and at least half of it
+  EXPECT_GE(a.unreachable.size(), 50u);          // two lanes, at most max_retry apart
+  EXPECT_LE(a.unreachable.size(), 130u);         // and at least half of it
   EXPECT_LE(a.lines.count("cannot reach"), 6u);  // said now and then only
 }
 
@@ -365,7 +369,8 @@ TEST_F(PeersTest, AJoinerAsksBeforeItIsAMember) {
   Options options{.self = {.cluster_id = 0x77}};
   Member joiner(loop, network, 8, options);
   std::optional<CallResult> result;
-  joiner.peers->call_address(a.address, {.kind = 9, .payload = Blob("who is there?")}, seconds(2), [&](CallResult r) { result = std::move(r); });
+  joiner.peers->call_address(a.address, {.kind = 9, .payload = Blob("who is there?")}, seconds(2),
+                             [&](CallResult r) { result = std::move(r); });
   EXPECT_TRUE(loop.run_until([&] { return result.has_value(); }, seconds(1)));
   EXPECT_EQ(result->value().view(), "who is there?");
   EXPECT_EQ(a.from, raft::kNobody);
@@ -375,11 +380,13 @@ TEST_F(PeersTest, AJoinerAsksBeforeItIsAMember) {
 
   a.answer_calls = false;
   result.reset();
-  joiner.peers->call_address(a.address, {.payload = Blob("q")}, seconds(2), [&](CallResult r) { result = std::move(r); });
+  joiner.peers->call_address(a.address, {.payload = Blob("q")}, seconds(2),
+                             [&](CallResult r) { result = std::move(r); });
   loop.run_for(milliseconds(2100));
   EXPECT_TRUE(result->error().sent);
   result.reset();
-  joiner.peers->call_address({.host = "127.0.0.1", .port = 9}, {.payload = Blob("q")}, seconds(2), [&](CallResult r) { result = std::move(r); });
+  joiner.peers->call_address({.host = "127.0.0.1", .port = 9}, {.payload = Blob("q")}, seconds(2),
+                             [&](CallResult r) { result = std::move(r); });
   loop.run_for(milliseconds(100));
   EXPECT_FALSE(result->error().sent);
   EXPECT_THAT(result->error().message, HasSubstr("127.0.0.1:9"));
@@ -473,7 +480,8 @@ TEST_F(PeersTest, OpenCallsOfOneConnectionAreBounded) {
   b.answer_calls = false;
   size_t refused = 0;
   for (int i = 0; i < 8200; ++i) {
-    a.peers->call(kB, {.payload = Blob("q")}, seconds(30), [&](const CallResult& r) { refused += !r && !r.error().sent ? 1 : 0; });
+    a.peers->call(kB, {.payload = Blob("q")}, seconds(30),
+                  [&](const CallResult& r) { refused += !r && !r.error().sent ? 1 : 0; });
   }
   loop.run_for(seconds(1));
   EXPECT_EQ(b.responders.size(), 8192u);

@@ -7,12 +7,14 @@
 namespace witan::peer {
 namespace {
 
-// What a sender may have unacknowledged at most, whatever its own window: the receiver's memory is the receiver's bound.
+// What a sender may have unacknowledged at most, whatever its own window: the receiver's memory is the receiver's
+// bound.
 constexpr uint64_t kMaxUnwritten = uint64_t{8} << 20;
 
 }  // namespace
 
-SnapshotReceiver::SnapshotReceiver(Context& context, Link& link, raft::NodeId from, Function<void(std::string_view)> broken)
+SnapshotReceiver::SnapshotReceiver(Context& context, Link& link, raft::NodeId from,
+                                   Function<void(std::string_view)> broken)
     : context_(context), link_(link), from_(from), broken_(std::move(broken)) {}
 
 void SnapshotReceiver::on_frame(const Frame& frame) {
@@ -33,7 +35,8 @@ void SnapshotReceiver::on_offer(std::string_view payload) {
 }
 
 void SnapshotReceiver::on_piece(std::string_view payload) {
-  if (payload.empty() || payload.size() > size_ - received_) return broken_("a snapshot's piece beyond its announced size");
+  if (payload.empty() || payload.size() > size_ - received_)
+    return broken_("a snapshot's piece beyond its announced size");
   received_ += payload.size();
   if (received_ - written_ > kMaxUnwritten) return broken_("a snapshot sent faster than it is acknowledged");
   pieces_.emplace_back(payload);

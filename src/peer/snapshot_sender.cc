@@ -9,11 +9,7 @@ namespace witan::peer {
 
 SnapshotSender::SnapshotSender(Context& context, raft::NodeId to, SnapshotOffer offer,
                                std::unique_ptr<SnapshotSource> source, Function<void(bool)> over)
-    : context_(context),
-      to_(to),
-      offer_(std::move(offer)),
-      source_(std::move(source)),
-      over_(std::move(over)),
+    : context_(context), to_(to), offer_(std::move(offer)), source_(std::move(source)), over_(std::move(over)),
       progress_(context.loop.now()) {
   connect();
 }
@@ -37,7 +33,8 @@ void SnapshotSender::on_attempted(Attempted outcome) {
   link_ = std::move(outcome->link);
   link_->set_owner(*this);
   progress_ = context_.loop.now();
-  context_.log.info("sending member {:x} a snapshot of {} bytes at index {}", to_.value, offer_.size, offer_.meta.index);
+  context_.log.info("sending member {:x} a snapshot of {} bytes at index {}", to_.value, offer_.size,
+                    offer_.meta.index);
   link_->send(make_frame(FrameType::SnapshotOffer, encode(offer_)));
   pump();
 }
@@ -47,7 +44,8 @@ void SnapshotSender::pump() {
   const uint64_t window = context_.options.snapshot_window_bytes;
   if (link_ == nullptr || reading_ || sent_ == offer_.size || sent_ - acked_ >= window) return;
   reading_ = true;
-  const uint64_t most = std::min<uint64_t>({context_.options.snapshot_piece_bytes, offer_.size - sent_, window - (sent_ - acked_)});
+  const uint64_t most =
+      std::min<uint64_t>({context_.options.snapshot_piece_bytes, offer_.size - sent_, window - (sent_ - acked_)});
   source_->read(most, guard_.wrap([this](Result<Blob> piece) { on_read(std::move(piece)); }));
 }
 

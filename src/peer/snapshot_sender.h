@@ -42,9 +42,9 @@ class SnapshotSender final : public Mortal, private Link::Owner {
   std::unique_ptr<Attempt> attempt_;
   std::unique_ptr<Link> link_;
   bool reading_ = false;
-  uint64_t sent_ = 0;   // acked_ <= sent_ <= offer_.size
+  uint64_t sent_ = 0;  // acked_ <= sent_ <= offer_.size
   uint64_t acked_ = 0;
-  Instant progress_;    // when something last moved
+  Instant progress_;  // when something last moved
   Guard guard_;
 };
 

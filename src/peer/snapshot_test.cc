@@ -9,9 +9,9 @@
 namespace witan::peer {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::FakeLoop;
 using testing::FakeNetwork;
+using ::testing::HasSubstr;
 using testing::Member;
 
 const raft::NodeId kA(1);
@@ -250,7 +250,8 @@ TEST_F(SnapshotTest, ANewSnapshotReplacesTheOldOne) {
   seen = std::make_shared<Seen>();
   auto source = std::make_unique<Source>(loop, bytes);
   std::optional<bool> second;
-  a.peers->send_snapshot(kB, raft::Term(4), {.index = raft::Index(78)}, std::move(source), [&](bool ok) { second = ok; });
+  a.peers->send_snapshot(kB, raft::Term(4), {.index = raft::Index(78)}, std::move(source),
+                         [&](bool ok) { second = ok; });
   loop.run_for(seconds(1));
   EXPECT_EQ(second, true);
   EXPECT_EQ(delivered, false);

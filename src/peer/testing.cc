@@ -47,7 +47,8 @@ void FakeLoop::run_for(Duration span) {
 // One side of a connection.
 class FakeNetwork::End final : public env::Connection {
  public:
-  End(FakeNetwork& network, uint64_t connection, int side, std::string remote) : network_(network), connection_(connection), side_(side) {
+  End(FakeNetwork& network, uint64_t connection, int side, std::string remote)
+      : network_(network), connection_(connection), side_(side) {
     peer_.remote = std::move(remote);
   }
   ~End() override { network_.drop(connection_, side_); }
@@ -99,7 +100,8 @@ class FakeNetwork::FakeListener final : public env::Listener {
   std::vector<env::AcceptTarget> targets_;
 };
 
-Result<std::unique_ptr<env::Listener>> FakeNetwork::listen(const env::Address& address, std::vector<env::AcceptTarget> targets) {
+Result<std::unique_ptr<env::Listener>> FakeNetwork::listen(const env::Address& address,
+                                                           std::vector<env::AcceptTarget> targets) {
   env::Address local = address;
   if (local.port == 0) local.port = ++last_port_;
   if (listeners_.contains(local.text())) return fail(Code::Io, local.text() + " is in use");
@@ -133,9 +135,10 @@ void FakeNetwork::flush(End& end) {
     std::string bytes = end.out_.flatten();
     end.out_.clear();
     if (!frozen_) {
-      loop_.call_at(loop_.now() + kLatency, [this, id = end.connection_, side = 1 - end.side_, bytes = std::move(bytes)]() mutable {
-        deliver(id, side, std::move(bytes));
-      });
+      loop_.call_at(loop_.now() + kLatency,
+                    [this, id = end.connection_, side = 1 - end.side_, bytes = std::move(bytes)]() mutable {
+                      deliver(id, side, std::move(bytes));
+                    });
     }
   }
   if (end.leaving_) {

@@ -51,7 +51,8 @@ class FakeNetwork final : public env::Network {
  public:
   FakeNetwork(FakeLoop& loop, uint64_t seed) : loop_(loop), rng_(seed) {}
 
-  Result<std::unique_ptr<env::Listener>> listen(const env::Address& address, std::vector<env::AcceptTarget> targets) override;
+  Result<std::unique_ptr<env::Listener>> listen(const env::Address& address,
+                                                std::vector<env::AcceptTarget> targets) override;
   void connect(env::Loop& loop, const env::Address& address, Duration timeout,
                Function<void(Result<std::unique_ptr<env::Connection>>)> done) override;
 

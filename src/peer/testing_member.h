@@ -50,7 +50,8 @@ class Member final : public Handler {
   void heartbeat(const Member& to, uint64_t round) { send(to, raft::Heartbeat{.term = raft::Term(1), .round = round}); }
   void append(const Member& to, uint64_t index, size_t bytes = 0) {
     raft::AppendRequest message{.term = raft::Term(1), .prev_index = raft::Index(index - 1)};
-    message.entries.push_back({.term = raft::Term(1), .index = raft::Index(index), .data = Blob(std::string(bytes, 'e'))});
+    message.entries.push_back(
+        {.term = raft::Term(1), .index = raft::Index(index), .data = Blob(std::string(bytes, 'e'))});
     send(to, std::move(message));
   }
   void send(const Member& to, raft::Message message) {
@@ -74,7 +75,8 @@ class Member final : public Handler {
     }
   }
   void on_unreachable(raft::NodeId to) override { unreachable.push_back(to.value); }
-  std::unique_ptr<SnapshotSink> on_snapshot(raft::NodeId sender, raft::Term term, raft::SnapshotMeta meta, uint64_t size) override {
+  std::unique_ptr<SnapshotSink> on_snapshot(raft::NodeId sender, raft::Term term, raft::SnapshotMeta meta,
+                                            uint64_t size) override {
     from = sender;
     snapshot_term = term;
     snapshot_index = meta.index;

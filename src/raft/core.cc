@@ -202,7 +202,7 @@ void Raft::Core::hand_out() {
   }
 }
 
-// ---- The public face ----------------------------------------------------------------------------------------------
+// ---- The public face ----------------------------------------------------------------------------
 
 Raft::Raft(Options options, Initial initial, Instant now, Rng rng, Logger log)
     : core_(std::make_unique<Core>(options, std::move(initial), now, rng, std::move(log))) {}

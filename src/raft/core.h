@@ -15,7 +15,7 @@
 
 namespace witan::raft {
 
-// ---- Roles (thesis figure 3.3, and 9.6 for the pre-candidate) -----------------------------------------------------
+// ---- Roles (thesis figure 3.3, and 9.6 for the pre-candidate) -----------------------------------
 
 struct Votes {
   std::vector<std::pair<NodeId, bool>> cast;  // each member once
@@ -68,7 +68,7 @@ struct LeaderRole {
 
 using AnyRole = std::variant<FollowerRole, PreCandidateRole, CandidateRole, LeaderRole>;
 
-// ---- What was given to the disk and is not known to be there yet --------------------------------------------------
+// ---- What was given to the disk and is not known to be there yet --------------------------------
 
 struct InFlight {
   Ticket ticket;
@@ -84,7 +84,7 @@ struct ConfigurationAt {
 
 Term term_of(const Message& message);
 
-// ---- The member ---------------------------------------------------------------------------------------------------
+// ---- The member ---------------------------------------------------------------------------------
 
 struct Raft::Core {
   Core(Options options, Initial initial, Instant now, Rng rng, Logger logger);

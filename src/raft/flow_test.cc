@@ -20,7 +20,7 @@ size_t entries_in(const std::vector<AppendRequest>& requests) {
   return count;
 }
 
-// ---- Windows ------------------------------------------------------------------------------------------------------
+// ---- Windows ------------------------------------------------------------------------------------
 
 TEST(Windows, BoundWhatIsUnderWayInMessages) {
   Solo one({1, 2, 3}, {.max_inflight_messages = 3});
@@ -108,7 +108,7 @@ TEST(Batches, EntriesShareTheProposersBytes) {
   EXPECT_EQ(one.take_sent<AppendRequest>(2).front().entries.front().data.data(), command.data());
 }
 
-// ---- Proposals ----------------------------------------------------------------------------------------------------
+// ---- Proposals ----------------------------------------------------------------------------------
 
 TEST(Proposals, AreRefusedWithTheReason) {
   Solo one;
@@ -148,7 +148,7 @@ TEST(Proposals, ANewLeaderCountsWhatItInheritsAndStillAppendsItsFirstEntry) {
   EXPECT_EQ(refusal(one.propose("a")), std::nullopt);
 }
 
-// ---- Memory, disk and snapshots -----------------------------------------------------------------------------------
+// ---- Memory, disk and snapshots -----------------------------------------------------------------
 
 TEST(Tail, IsReadBackFromDiskForAFollowerThatLags) {
   Solo one({1, 2, 3}, {.max_tail_bytes = 0});
@@ -326,7 +326,7 @@ TEST(Start, OfALoneVoterDoesNotWait) {
   EXPECT_EQ(one.raft.next_deadline(), Instant::never());
 }
 
-// ---- Standing aside -----------------------------------------------------------------------------------------------
+// ---- Standing aside -----------------------------------------------------------------------------
 
 TEST(StepDown, NamesASuccessorAndKeepsQuietForAnElectionTimeout) {
   Solo one;
@@ -355,7 +355,7 @@ TEST(StepDown, PostponesACampaign) {
   EXPECT_GE(one.raft.next_deadline() - one.now, milliseconds(1000));
 }
 
-// ---- Peers that lie -----------------------------------------------------------------------------------------------
+// ---- Peers that lie -----------------------------------------------------------------------------
 
 TEST(HostilePeers, MalformedAppendsAreDroppedWhole) {
   const auto entry = [](uint64_t term, uint64_t index) {

@@ -56,7 +56,7 @@ struct Ticket {
   friend bool operator==(const Ticket&, const Ticket&) = default;
 };
 
-// ---- Events -------------------------------------------------------------------------------------------------------
+// ---- Events -------------------------------------------------------------------------------------
 
 // next_deadline() came. One that is early does nothing.
 struct Wake {};
@@ -129,7 +129,7 @@ struct Unreachable {
 using Event = std::variant<Wake, Receive, Persisted, Applied, Propose, ProposeMembership, ReadIndex, TransferLeadership,
                            StepDown, Compact, Fetched, SnapshotSent, SnapshotReceived, Unreachable>;
 
-// ---- Output -------------------------------------------------------------------------------------------------------
+// ---- Output -------------------------------------------------------------------------------------
 
 // Carried out in the order of the fields; may hold nothing but `then_send` (then it only waits for those before it).
 struct Persist {

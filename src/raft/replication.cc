@@ -28,7 +28,7 @@ Peer* LeaderRole::find(NodeId id) {
   return at != peers.end() && at->id == id ? &*at : nullptr;
 }
 
-// ---- Proposals ----------------------------------------------------------------------------------------------------
+// ---- Proposals ----------------------------------------------------------------------------------
 
 std::optional<Error> Raft::Core::refuse_proposal(std::optional<Term> only_in) const {
   const LeaderRole* lead = leader();
@@ -79,7 +79,7 @@ void Raft::Core::advance_commit() {
   log_.commit_to(agreed);
 }
 
-// ---- The leader's side --------------------------------------------------------------------------------------------
+// ---- The leader's side --------------------------------------------------------------------------
 
 void Raft::Core::replicate() {
   for (Peer& peer : leader()->peers) replicate_to(peer);
@@ -236,7 +236,7 @@ void Raft::Core::on(const Unreachable& event) {
   peer->become_probe(peer->match + 1);
 }
 
-// ---- The follower's side ------------------------------------------------------------------------------------------
+// ---- The follower's side ------------------------------------------------------------------------
 
 // Somebody speaks as the leader of our term. False: that cannot be.
 bool Raft::Core::follow(NodeId leader_id) {

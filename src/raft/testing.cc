@@ -7,7 +7,7 @@
 
 namespace witan::raft::testing {
 
-// ---- Judge --------------------------------------------------------------------------------------------------------
+// ---- Judge --------------------------------------------------------------------------------------
 
 void Judge::leads(NodeId member, Term term) {
   const auto [at, first] = leaders_.emplace(term, member);
@@ -37,7 +37,7 @@ void Judge::read_ends(uint64_t id, Index index) {
   reads_.erase(at);
 }
 
-// ---- Image --------------------------------------------------------------------------------------------------------
+// ---- Image --------------------------------------------------------------------------------------
 
 bool Image::has(Index index, Term term) const {
   if (index <= snapshot.index) return true;
@@ -64,7 +64,7 @@ void Image::write(const Persist& persist) {
   }
 }
 
-// ---- Cluster ------------------------------------------------------------------------------------------------------
+// ---- Cluster ------------------------------------------------------------------------------------
 
 Cluster::Cluster(Options options, const std::vector<uint64_t>& voters, const std::vector<uint64_t>& blank,
                  uint64_t seed)

@@ -28,7 +28,7 @@ std::vector<uint64_t> terms_in(const Raft& raft) {
   return terms;
 }
 
-// ---- 3.3 Terms ----------------------------------------------------------------------------------------------------
+// ---- 3.3 Terms ----------------------------------------------------------------------------------
 
 TEST(Section3_3_Terms, EveryRoleFollowsALaterTerm) {
   for (const Role role : {Role::Follower, Role::PreCandidate, Role::Candidate, Role::Leader}) {
@@ -57,7 +57,7 @@ TEST(Section3_3_Terms, TheStaleAreToldTheTerm) {
   EXPECT_EQ(one.raft.standing().role, Role::Follower);
 }
 
-// ---- 3.4 Leader election ------------------------------------------------------------------------------------------
+// ---- 3.4 Leader election ------------------------------------------------------------------------
 
 TEST(Section3_4_Election, TimeoutsLieBetweenOneAndTwoElectionTimeouts) {
   Duration shortest = seconds(100);
@@ -107,7 +107,7 @@ TEST(Section3_4_Election, ACandidateThatIsRefusedByAMajorityWaitsAgain) {
   EXPECT_GE(one.raft.next_deadline() - one.now, milliseconds(1000));
 }
 
-// ---- 3.5 Log replication ------------------------------------------------------------------------------------------
+// ---- 3.5 Log replication ------------------------------------------------------------------------
 
 TEST(Section3_5_Replication, AnAppendIsTakenOnlyWhereTheLogsAgree) {
   struct Row {
@@ -175,7 +175,7 @@ TEST(Section3_5_Replication, EntriesAreHandedOutInOrderAndOnce) {
   EXPECT_THAT(indexes, ElementsAre(1, 2, 3, 4));
 }
 
-// ---- 3.6 Safety ---------------------------------------------------------------------------------------------------
+// ---- 3.6 Safety ---------------------------------------------------------------------------------
 
 TEST(Section3_6_1_ElectionRestriction, VotesOnlyForLogsAsGoodAsItsOwn) {
   struct Row {
@@ -209,7 +209,7 @@ TEST(Section3_6_2_Committing, EntriesOfEarlierTermsAreNotCommittedByCounting) {
   EXPECT_TRUE(one.raft.standing().leading);
 }
 
-// ---- 3.8 Persisted state ------------------------------------------------------------------------------------------
+// ---- 3.8 Persisted state ------------------------------------------------------------------------
 
 TEST(Section3_8_Persistence, NothingIsPromisedBeforeItIsOnDisk) {
   Solo one;
@@ -258,7 +258,7 @@ TEST(Section3_8_Persistence, TheCommitHintNeverNamesWhatIsNotOnDisk) {
   EXPECT_EQ(one.writes.front().hard_state->commit, Index(0));
 }
 
-// ---- 3.9 Timing ---------------------------------------------------------------------------------------------------
+// ---- 3.9 Timing ---------------------------------------------------------------------------------
 
 TEST(Section3_9_Timing, AStalledDiskDoesNotStopTheElectionTimer) {
   Solo one;
@@ -280,7 +280,7 @@ TEST(Section3_9_Timing, ALeaderWithAStalledDiskStillSendsHeartbeats) {
   EXPECT_EQ(one.take_sent<Heartbeat>(2).size(), 1U);
 }
 
-// ---- 3.10 Leadership transfer -------------------------------------------------------------------------------------
+// ---- 3.10 Leadership transfer -------------------------------------------------------------------
 
 TEST(Section3_10_Transfer, ProposalsAreRefusedMeanwhileAndTakenAgainAfterAnElectionTimeout) {
   Solo one;
@@ -323,7 +323,7 @@ TEST(Section3_10_Transfer, OnlyTheLeaderCanOrderACampaign) {
   EXPECT_TRUE(one.take_sent<VoteRequest>(3).front().leadership_transfer);
 }
 
-// ---- 4 Membership -------------------------------------------------------------------------------------------------
+// ---- 4 Membership -------------------------------------------------------------------------------
 
 TEST(Section4_1_Membership, AConfigurationIsInForceFromItsEntryOnAndRolledBackWithIt) {
   Solo one;
@@ -474,7 +474,7 @@ TEST(Section4_3_JointConsensus, AnElectionNeedsBothHalvesToo) {
   EXPECT_EQ(one.raft.configuration(), members({1, 4, 5}));
 }
 
-// ---- 6.2 and 6.4 Leaders that are none, and reads -----------------------------------------------------------------
+// ---- 6.2 and 6.4 Leaders that are none, and reads -----------------------------------------------
 
 TEST(Section6_2_StaleLeaders, ALeaderThatHearsNoQuorumStepsDownAfterAnElectionTimeout) {
   Solo one({1, 2, 3, 4, 5});
@@ -542,7 +542,7 @@ TEST(Section6_4_Reads, ALearnersAnswerConfirmsNothing) {
   EXPECT_EQ(one.reads.size(), 1U);
 }
 
-// ---- 9.6 Pre-vote -------------------------------------------------------------------------------------------------
+// ---- 9.6 Pre-vote -------------------------------------------------------------------------------
 
 TEST(Section9_6_PreVote, AskingMovesNobodysTermAndCostsNobodysVote) {
   Solo one(on_disk(2, {1}), {});
@@ -561,7 +561,7 @@ TEST(Section9_6_PreVote, WhoAsksForATermThatIsOverFollows) {
   EXPECT_EQ(one.raft.standing(), (Standing{.role = Role::Follower, .term = Term(5)}));
 }
 
-// ---- 10.2.1 Writing in parallel -----------------------------------------------------------------------------------
+// ---- 10.2.1 Writing in parallel -----------------------------------------------------------------
 
 TEST(Section10_2_1_ParallelWrite, EntriesGoOutBeforeTheLeadersOwnDiskHasThem) {
   Solo one;

@@ -24,7 +24,8 @@ void ApiLoop::attach(node::Node& node, const api::etcd::Options& options, const 
 }
 
 env::AcceptTarget ApiLoop::accept_target() {
-  return {.loop = loop_, .on_accept = [this](std::unique_ptr<env::Connection> connection) { accept(std::move(connection)); }};
+  return {.loop = loop_,
+          .on_accept = [this](std::unique_ptr<env::Connection> connection) { accept(std::move(connection)); }};
 }
 
 void ApiLoop::accept(std::unique_ptr<env::Connection> connection) {

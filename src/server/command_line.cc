@@ -4,8 +4,8 @@
 #include <map>
 #include <utility>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 namespace witan::server {
 namespace {
@@ -26,7 +26,8 @@ constexpr std::string_view kExamples = R"(Examples:
 
 constexpr std::string_view kPlaces =
     "Every setting can also stand in a TOML file (--config) as its name without the dashes, and in the environment as\n"
-    "WITAN_ and its name in capitals (WITAN_DATA_DIR). A flag wins over the environment, the environment over the file.\n"
+    "WITAN_ and its name in capitals (WITAN_DATA_DIR). A flag wins over the environment, the environment over the "
+    "file.\n"
     "Sizes may be written 64MiB, durations 1h30m, addresses with or without http://. --initial-cluster,\n"
     "-state and -token are read only while the data directory is empty.\n";
 
@@ -44,12 +45,14 @@ void declare_flags(CLI::App& serve, Words& words) {
   serve.add_option("--config", words.config_path, "a TOML file with any of these settings")->type_name("FILE");
   for (const Setting& setting : settings()) {
     std::string& text = words.given[setting.name];
-    serve.add_option("--" + std::string(setting.name), text, std::string(setting.help))->type_name(std::string(setting.value));
+    serve.add_option("--" + std::string(setting.name), text, std::string(setting.help))
+        ->type_name(std::string(setting.value));
   }
 }
 
 std::string unknown_word(const std::string& word) {
-  if (!word.starts_with('-')) return fmt::format("'{}' is one word too many; witan serve --help shows what there is", word);
+  if (!word.starts_with('-'))
+    return fmt::format("'{}' is one word too many; witan serve --help shows what there is", word);
   const std::string flag = word.substr(0, word.find('='));
   std::vector<std::string> flags = {"--config", "--help"};
   for (const Setting& setting : settings()) flags.push_back("--" + std::string(setting.name));
@@ -69,7 +72,8 @@ Result<> apply_configuration_file(Config& config, std::string path, Surroundings
 // From the weakest place to the strongest.
 Result<Config> gather(const Words& words, const CLI::App& serve, Surroundings& surroundings) {
   Config config;
-  if (auto done = apply_configuration_file(config, words.config_path, surroundings); !done) return std::unexpected(done.error());
+  if (auto done = apply_configuration_file(config, words.config_path, surroundings); !done)
+    return std::unexpected(done.error());
   for (const Setting& setting : settings()) {
     const std::string variable = environment_name(setting.name);
     const std::optional<std::string> text = surroundings.environment(variable);
@@ -124,7 +128,8 @@ Invocation read_command_line(std::vector<std::string> words, Surroundings& surro
     return {.serve = std::move(*config), .text = {}, .exit_code = 0};
   }
   const auto rest = app.remaining(true);
-  if (version->parsed() && rest.empty()) return {.serve = {}, .text = fmt::format("witan {}\n", kVersion), .exit_code = 0};
+  if (version->parsed() && rest.empty())
+    return {.serve = {}, .text = fmt::format("witan {}\n", kVersion), .exit_code = 0};
   if (!rest.empty() && !version->parsed()) {
     return wrong(fmt::format("'{}' is no command; there are serve and version (witan --help)", rest.front()));
   }

@@ -23,8 +23,8 @@ struct Surroundings {
 // Either a server is to run, or some text is to be printed and the process to end.
 struct Invocation {
   std::optional<Config> serve;
-  std::string text;      // whole lines
-  int exit_code = 0;     // 0: the text goes to standard output; 2: wrong usage, the text is one line for standard error
+  std::string text;   // whole lines
+  int exit_code = 0;  // 0: the text goes to standard output; 2: wrong usage, the text is one line for standard error
 };
 
 // `words` without the program's name.

@@ -174,13 +174,16 @@ bool is_everywhere(const env::Address& address) { return address.host == "0.0.0.
 
 Result<> check_advertisable(const env::Address& listen, std::string_view api) {
   if (is_everywhere(listen)) {
-    return fail(Code::Invalid, fmt::format("--{0}-listen {1} listens on every address, none of which can be told to others: "
-                                           "add --{0}-advertise HOST:{2} with the one they are to use",
-                                           api, listen.text(), listen.port));
+    return fail(Code::Invalid,
+                fmt::format("--{0}-listen {1} listens on every address, none of which can be told to others: "
+                            "add --{0}-advertise HOST:{2} with the one they are to use",
+                            api, listen.text(), listen.port));
   }
   if (listen.port == 0) {
-    return fail(Code::Invalid, fmt::format("--{0}-listen {1} leaves the port to the system, so that nobody can be told: "
-                                           "name a port, or add --{0}-advertise", api, listen.text()));
+    return fail(Code::Invalid,
+                fmt::format("--{0}-listen {1} leaves the port to the system, so that nobody can be told: "
+                            "name a port, or add --{0}-advertise",
+                            api, listen.text()));
   }
   return {};
 }
@@ -196,7 +199,8 @@ const Setting* find_setting(std::string_view name) {
 
 std::string environment_name(std::string_view setting) {
   std::string name = "WITAN_";
-  for (const char c : setting) name.push_back(c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
+  for (const char c : setting)
+    name.push_back(c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
   return name;
 }
 
@@ -216,7 +220,8 @@ Result<> check(Config& config) {
     config.peer_advertise = config.peer_listen;
   }
   for (const env::Address& address : config.etcd_advertise) {
-    if (is_everywhere(address)) return fail(Code::Invalid, "--etcd-advertise: 0.0.0.0 is no address that a client could use; name a host");
+    if (is_everywhere(address))
+      return fail(Code::Invalid, "--etcd-advertise: 0.0.0.0 is no address that a client could use; name a host");
   }
   if (is_everywhere(*config.peer_advertise)) {
     return fail(Code::Invalid, "--peer-advertise: 0.0.0.0 is no address that a member could use; name a host");
@@ -227,10 +232,13 @@ Result<> check(Config& config) {
   }
   // Thesis 9.2, as etcd demands it: below this ordinary jitter looks like a dead leader.
   if (config.election < 5 * config.heartbeat) {
-    return fail(Code::Invalid, fmt::format("--election-ms {} is too short for --heartbeat-ms {}: it must be at least five times as long",
-                                           config.election / milliseconds(1), config.heartbeat / milliseconds(1)));
+    return fail(
+        Code::Invalid,
+        fmt::format("--election-ms {} is too short for --heartbeat-ms {}: it must be at least five times as long",
+                    config.election / milliseconds(1), config.heartbeat / milliseconds(1)));
   }
-  if (config.initial_cluster.empty()) config.initial_cluster = {{.name = config.name, .address = *config.peer_advertise}};
+  if (config.initial_cluster.empty())
+    config.initial_cluster = {{.name = config.name, .address = *config.peer_advertise}};
   return {};
 }
 

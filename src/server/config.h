@@ -29,20 +29,20 @@ struct Config {
   std::string name = "n1";
   std::string data_dir = "witan-data";
   env::Address etcd_listen{.host = "127.0.0.1", .port = 2379};
-  std::vector<env::Address> etcd_advertise;     // empty: etcd_listen, until check() fills it in
+  std::vector<env::Address> etcd_advertise;  // empty: etcd_listen, until check() fills it in
   env::Address peer_listen{.host = "127.0.0.1", .port = 2380};
-  std::optional<env::Address> peer_advertise;   // likewise
-  std::vector<NamedAddress> initial_cluster;    // likewise: this member alone
+  std::optional<env::Address> peer_advertise;  // likewise
+  std::vector<NamedAddress> initial_cluster;   // likewise: this member alone
   bool join_existing = false;
   std::string initial_cluster_token = "witan-cluster";
   Duration heartbeat = milliseconds(100);
   Duration election = milliseconds(1000);
   uint64_t snapshot_entries = 100'000;
-  uint64_t snapshot_bytes = 0;                  // 0: the larger of 64 MiB and the last snapshot
-  std::optional<unsigned> api_threads;          // nothing: by the machine; 0: the node's own
-  Duration auto_compaction = seconds(3600);     // 0: never by time
+  uint64_t snapshot_bytes = 0;               // 0: the larger of 64 MiB and the last snapshot
+  std::optional<unsigned> api_threads;       // nothing: by the machine; 0: the node's own
+  Duration auto_compaction = seconds(3600);  // 0: never by time
   uint64_t history_bytes = uint64_t{1} << 30;
-  uint64_t memory_quota = 0;                    // 0: none
+  uint64_t memory_quota = 0;  // 0: none
   uint64_t max_request_bytes = 1536 * 1024;
   LogLevel log_level = LogLevel::Info;
   os::LogFormat log_format = os::LogFormat::Text;
@@ -50,8 +50,8 @@ struct Config {
 
 // One thing that can be told.
 struct Setting {
-  std::string_view name;    // "etcd-listen"
-  std::string_view value;   // what its value is called in the help
+  std::string_view name;   // "etcd-listen"
+  std::string_view value;  // what its value is called in the help
   std::string_view help;
   Parsed<void> (*apply)(Config&, std::string_view text);
 };

@@ -43,7 +43,8 @@ Result<> apply_file(Config& config, std::string_view path, std::string_view cont
     }
     return {};
   } catch (const toml::parse_error& error) {
-    return fail(Code::Invalid, fmt::format("{}, line {}: not TOML: {}", path, error.source().begin.line, error.description()));
+    return fail(Code::Invalid,
+                fmt::format("{}, line {}: not TOML: {}", path, error.source().begin.line, error.description()));
   }
 }
 

@@ -21,7 +21,8 @@ TEST(ValuesTest, Durations) {
   EXPECT_EQ(parse_duration("1.5s"), Duration(milliseconds(1500)));
   EXPECT_EQ(parse_duration("7d"), Duration(seconds(7 * 86400)));
   EXPECT_EQ(parse_duration("0"), Duration(0));
-  for (const char* bad : {"", "soon", "1", "h", "1x", "-1s", "1h ", "1.s", "99999999999999999999s", "9000000000h", "1h1"}) {
+  for (const char* bad :
+       {"", "soon", "1", "h", "1x", "-1s", "1h ", "1.s", "99999999999999999999s", "9000000000h", "1h1"}) {
     EXPECT_FALSE(parse_duration(bad).has_value()) << bad;
   }
 }
@@ -69,16 +70,16 @@ class CommandLineTest : public ::testing::Test {
   }
 
   std::map<std::string, std::string> variables, files;
-  Surroundings surroundings{
-      .environment = [this](const std::string& name) -> std::optional<std::string> {
-        const auto at = variables.find(name);
-        return at == variables.end() ? std::nullopt : std::optional(at->second);
-      },
-      .read_file = [this](const std::string& path) -> Result<std::string> {
-        const auto at = files.find(path);
-        if (at == files.end()) return fail(Code::Io, "the configuration file " + path + " cannot be read");
-        return at->second;
-      }};
+  Surroundings surroundings{.environment = [this](const std::string& name) -> std::optional<std::string> {
+                              const auto at = variables.find(name);
+                              return at == variables.end() ? std::nullopt : std::optional(at->second);
+                            },
+                            .read_file = [this](const std::string& path) -> Result<std::string> {
+                              const auto at = files.find(path);
+                              if (at == files.end())
+                                return fail(Code::Io, "the configuration file " + path + " cannot be read");
+                              return at->second;
+                            }};
 };
 
 TEST_F(CommandLineTest, WithoutFlagsItIsAServerOfItsOwn) {
@@ -96,12 +97,45 @@ TEST_F(CommandLineTest, WithoutFlagsItIsAServerOfItsOwn) {
 }
 
 TEST_F(CommandLineTest, EveryFlagIsTaken) {
-  const Config c = config({"--name", "b", "--data-dir", "/d", "--etcd-listen", "http://10.0.0.1:1", "--etcd-advertise",
-                           "h1:1,http://h2:2/", "--peer-listen", "[::1]:3", "--peer-advertise", "h1:3", "--initial-cluster",
-                           "a=h0:3,b=http://h1:3", "--initial-cluster-state", "existing", "--initial-cluster-token", "t",
-                           "--heartbeat-ms", "10", "--election-ms=200", "--snapshot-entries", "5", "--snapshot-bytes", "1MiB",
-                           "--api-threads", "0", "--auto-compaction", "90s", "--history-bytes", "5GiB", "--memory-quota", "2GiB",
-                           "--max-request-bytes", "100", "--log-level", "debug", "--log-format", "json"});
+  const Config c = config({"--name",
+                           "b",
+                           "--data-dir",
+                           "/d",
+                           "--etcd-listen",
+                           "http://10.0.0.1:1",
+                           "--etcd-advertise",
+                           "h1:1,http://h2:2/",
+                           "--peer-listen",
+                           "[::1]:3",
+                           "--peer-advertise",
+                           "h1:3",
+                           "--initial-cluster",
+                           "a=h0:3,b=http://h1:3",
+                           "--initial-cluster-state",
+                           "existing",
+                           "--initial-cluster-token",
+                           "t",
+                           "--heartbeat-ms",
+                           "10",
+                           "--election-ms=200",
+                           "--snapshot-entries",
+                           "5",
+                           "--snapshot-bytes",
+                           "1MiB",
+                           "--api-threads",
+                           "0",
+                           "--auto-compaction",
+                           "90s",
+                           "--history-bytes",
+                           "5GiB",
+                           "--memory-quota",
+                           "2GiB",
+                           "--max-request-bytes",
+                           "100",
+                           "--log-level",
+                           "debug",
+                           "--log-format",
+                           "json"});
   EXPECT_EQ(c.name, "b");
   EXPECT_EQ(c.data_dir, "/d");
   EXPECT_EQ(c.etcd_listen.text(), "10.0.0.1:1");
@@ -186,7 +220,8 @@ TEST_F(CommandLineTest, RefusalsNameTheFlagAndTheValue) {
 
 TEST_F(CommandLineTest, TheFileIsRefusedByLine) {
   files["w.toml"] = "name = \"a\"\n\nlog-levl = \"info\"\n";
-  EXPECT_THAT(refusal({"--config", "w.toml"}), AllOf(HasSubstr("w.toml, line 3"), HasSubstr("log-levl"), HasSubstr("'log-level' meant?")));
+  EXPECT_THAT(refusal({"--config", "w.toml"}),
+              AllOf(HasSubstr("w.toml, line 3"), HasSubstr("log-levl"), HasSubstr("'log-level' meant?")));
   files["w.toml"] = "api-threads = \"many\"\n";
   EXPECT_THAT(refusal({"--config", "w.toml"}), AllOf(HasSubstr("line 1"), HasSubstr("api-threads"), HasSubstr("many")));
   files["w.toml"] = "name = \"a\"\napi-threads = = 2\n";
@@ -198,7 +233,7 @@ TEST_F(CommandLineTest, TheFileIsRefusedByLine) {
 }
 
 TEST_F(CommandLineTest, HelpAndVersion) {
-  for (const std::vector<std::string> words : {std::vector<std::string>{"--help"}, {"serve", "--help"}, {"version"}}) {
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"--help"}, {"serve", "--help"}, {"version"}}) {
     const Invocation invocation = run(words);
     EXPECT_FALSE(invocation.serve.has_value());
     EXPECT_EQ(invocation.exit_code, 0);
@@ -211,7 +246,8 @@ TEST_F(CommandLineTest, HelpAndVersion) {
 }
 
 TEST_F(CommandLineTest, WithoutACommandItSaysWhatThereIs) {
-  for (const std::vector<std::string> words : {std::vector<std::string>{}, {"frobnicate"}, {"version", "surplus"}, {"--frobnicate"}}) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{}, {"frobnicate"}, {"version", "surplus"}, {"--frobnicate"}}) {
     const Invocation invocation = run(words);
     EXPECT_EQ(invocation.exit_code, 2);
     EXPECT_EQ(std::ranges::count(invocation.text, '\n'), 1) << invocation.text;

@@ -69,16 +69,15 @@ api::etcd::Options etcd_options(const Config& config, uint64_t seed) {
 class Service {
  public:
   Service(const Config& config, LogSink& log)
-      : config_(config),
-        log_(&log, "server"),
-        seed_(os::random_seed()),
-        network_(os::NetworkOptions{.log = Logger(&log, "net")}),
-        loop_("node"),
-        log_lane_(loop_, "log"),
-        file_lane_(loop_, "files"),
-        options_(node_options(config)),
-        world_{.disk = disk_, .network = network_, .loop = loop_, .log_lane = log_lane_, .file_lane = file_lane_,
-               .log = &log, .seed = seed_} {}
+      : config_(config), log_(&log, "server"), seed_(os::random_seed()),
+        network_(os::NetworkOptions{.log = Logger(&log, "net")}), loop_("node"), log_lane_(loop_, "log"),
+        file_lane_(loop_, "files"), options_(node_options(config)), world_{.disk = disk_,
+                                                                           .network = network_,
+                                                                           .loop = loop_,
+                                                                           .log_lane = log_lane_,
+                                                                           .file_lane = file_lane_,
+                                                                           .log = &log,
+                                                                           .seed = seed_} {}
 
   int run();
 
@@ -158,7 +157,8 @@ Result<> Service::prepare() {
 void Service::make_api_loops() {
   const unsigned threads = config_.api_threads.value_or(std::max(1u, os::usable_cores() - 1));
   if (threads == 0) api_loops_.push_back(std::make_unique<ApiLoop>(&loop_, ""));
-  for (unsigned i = 0; i < threads; ++i) api_loops_.push_back(std::make_unique<ApiLoop>(nullptr, fmt::format("api-{}", i)));
+  for (unsigned i = 0; i < threads; ++i)
+    api_loops_.push_back(std::make_unique<ApiLoop>(nullptr, fmt::format("api-{}", i)));
   Rng rng = Rng(seed_).fork("api");
   for (const auto& api : api_loops_) api->attach(*node_, etcd_options(config_, rng.next()), log_.named("etcd"));
 }
@@ -192,7 +192,8 @@ void Service::on_ready() {
             listener_->local().text(), config_.peer_listen.text(), node_->member_id(), node_->cluster_id());
 }
 
-// First the clients, so that what they still wait for can be answered; then the member, which hands its leadership over.
+// First the clients, so that what they still wait for can be answered; then the member, which hands its leadership
+// over.
 void Service::on_signal(int number) {
   if (stopping_) std::_Exit(128 + number);
   stopping_ = true;

@@ -59,10 +59,19 @@ const Unit* take_unit(std::string_view& rest, const Unit (&units)[N]) {
   return found;
 }
 
-constexpr Unit kTimes[] = {{"ms", 1'000'000}, {"s", 1'000'000'000}, {"m", 60'000'000'000},
-                           {"h", 3'600'000'000'000}, {"d", 86'400'000'000'000}};
-constexpr Unit kSizes[] = {{"B", 1},           {"KB", 1'000},      {"MB", 1'000'000},   {"GB", 1'000'000'000},
-                           {"KiB", 1ull << 10}, {"MiB", 1ull << 20}, {"GiB", 1ull << 30}, {"TiB", 1ull << 40}};
+constexpr Unit kTimes[] = {{"ms", 1'000'000},
+                           {"s", 1'000'000'000},
+                           {"m", 60'000'000'000},
+                           {"h", 3'600'000'000'000},
+                           {"d", 86'400'000'000'000}};
+constexpr Unit kSizes[] = {{"B", 1},
+                           {"KB", 1'000},
+                           {"MB", 1'000'000},
+                           {"GB", 1'000'000'000},
+                           {"KiB", 1ull << 10},
+                           {"MiB", 1ull << 20},
+                           {"GiB", 1ull << 30},
+                           {"TiB", 1ull << 40}};
 
 }  // namespace
 
@@ -121,7 +130,8 @@ size_t edits_between(std::string_view a, std::string_view b) {
     now[0] = i;
     for (size_t j = 1; j <= b.size(); ++j) {
       now[j] = std::min({last[j] + 1, now[j - 1] + 1, last[j - 1] + (a[i - 1] == b[j - 1] ? 0u : 1u)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) now[j] = std::min(now[j], before_last[j - 2] + 1);
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        now[j] = std::min(now[j], before_last[j - 2] + 1);
     }
     before_last = last;
     std::swap(last, now);

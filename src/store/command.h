@@ -16,7 +16,7 @@
 
 namespace witan::store {
 
-// ---- Operations. Views point into the bytes they were decoded from, or into the request being lowered. -------------
+// ---- Operations. Views point into the bytes they were decoded from, or into the request being low
 
 struct Put {
   std::string_view key;
@@ -118,7 +118,7 @@ struct Nothing {};
 using Body = std::variant<Nothing, Put, DeleteRange, Range, Txn, Compact, LeaseGrant, LeaseRevoke, LeaseCheckpoint,
                           AlarmChange, SettingsChange>;
 
-// ---- The header (core C1) ------------------------------------------------------------------------------------------
+// ---- The header (core C1) -----------------------------------------------------------------------
 
 struct Origin {
   uint64_t member = 0;       // who answers the client; 0 = nobody waits
@@ -154,7 +154,7 @@ Result<Origin> origin_of(std::string_view command);
 // Depth of nested transactions and numbers of operations are bounded.
 Result<Command> decode(std::string_view bytes);
 
-// ---- What came of it -----------------------------------------------------------------------------------------------
+// ---- What came of it ----------------------------------------------------------------------------
 
 // Reasons a command can fail at apply. APIs map them to their own codes and texts, row by row.
 enum class Reason : uint8_t {

@@ -31,7 +31,7 @@ uint32_t common_prefix(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-// ---- Nodes ----------------------------------------------------------------------------------------------------------
+// ---- Nodes --------------------------------------------------------------------------------------
 
 Index::KeyBlock::Found Index::KeyBlock::lower_bound(std::string_view key) const {
   if (count == 0) return {};
@@ -96,7 +96,7 @@ uint64_t Index::Inner::count_live() const {
   return sum;
 }
 
-// ---- Finding --------------------------------------------------------------------------------------------------------
+// ---- Finding ------------------------------------------------------------------------------------
 
 Index::Index() : root_(new_leaf()) {}
 
@@ -193,7 +193,7 @@ void Index::climb(Place& place) const {
   place.found_ = true;  // only the root may be an empty leaf
 }
 
-// ---- Counting -------------------------------------------------------------------------------------------------------
+// ---- Counting -----------------------------------------------------------------------------------
 
 void Index::add_live(const Place& place, int delta) {
   const auto change = static_cast<uint64_t>(static_cast<int64_t>(delta));
@@ -222,7 +222,7 @@ uint64_t Index::count_live(std::string_view begin, const std::string_view* end) 
   return (end == nullptr ? live_ : rank(*end)) - rank(begin);
 }
 
-// ---- Growing --------------------------------------------------------------------------------------------------------
+// ---- Growing ------------------------------------------------------------------------------------
 
 void Index::insert(Place& place, Blob key) {
   CHECK(!place.found_, "the key is there already");
@@ -304,7 +304,7 @@ Index::Inner* Index::split_inner(Inner& node, bool appending, Blob& separator) {
   return right;
 }
 
-// ---- Shrinking ------------------------------------------------------------------------------------------------------
+// ---- Shrinking ----------------------------------------------------------------------------------
 
 void Index::erase(Place& place) {
   CHECK(place.found_ && !place.chain().is_live(), "only a key without a present version is erased");
@@ -399,7 +399,7 @@ void Index::rebalance_inner(const Place& place, uint32_t depth) {
   parent.live[i + 1] = right.count_live();
 }
 
-// ---- Checking -------------------------------------------------------------------------------------------------------
+// ---- Checking -----------------------------------------------------------------------------------
 
 struct Index::Seen {
   size_t keys = 0;

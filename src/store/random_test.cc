@@ -149,7 +149,7 @@ class Dice {
   std::vector<std::unique_ptr<std::string>> strings_;
 };
 
-// ---- Comparing ------------------------------------------------------------------------------------------------------
+// ---- Comparing ----------------------------------------------------------------------------------
 
 std::string text(const std::vector<KeyVersion>& items) {
   std::string out;

@@ -153,7 +153,7 @@ TEST(Snapshot, ANewerFormatIsRefused) {
   EXPECT_NE(restored.error().message.find("newer version"), std::string::npos);
 }
 
-// ---- Well-formed streams that lie, with the right checksum ----------------------------------------------------------
+// ---- Well-formed streams that lie, with the right checksum --------------------------------------
 
 class Forged {
  public:

@@ -48,6 +48,7 @@ class Applier {
   Failure run(const Put& put, Reply& reply) {
     Failure failure = refuse_growth();
     if (failure.reason == Reason::None) failure = refuse_access(Access::Write, {.begin = put.key, .single = true});
+    if (failure.reason == Reason::None) failure = check_lease(state_, put);
     if (failure.reason == Reason::None) failure = check_put(state_, put);
     if (failure.reason != Reason::None) return failure;
     VersionRef previous = writer_.put(put);
@@ -200,7 +201,7 @@ Digest Store::digest() const {
   return sum.value();
 }
 
-// ---- Reading --------------------------------------------------------------------------------------------------------
+// ---- Reading ------------------------------------------------------------------------------------
 
 VersionRef Store::get(std::string_view key) const { return VersionChain::share(state_->index.latest(key)); }
 
@@ -251,7 +252,7 @@ std::vector<KeyVersion> RangeReader::take_items() { return scan_->take_items(); 
 RangeResult RangeReader::finish() { return scan_->finish(); }
 Revision RangeReader::read_at() const { return scan_->at(); }
 
-// ---- History --------------------------------------------------------------------------------------------------------
+// ---- History ------------------------------------------------------------------------------------
 
 Outcome<HistorySlice> Store::history(Revision from, std::span<const KeyRange> ranges, size_t max_changes,
                                      size_t max_bytes) const {
@@ -264,7 +265,7 @@ Outcome<HistorySlice> Store::history(Revision from, std::span<const KeyRange> ra
 Revision Store::revision_as_of(WallTime stamp) const { return state_->history.as_of(stamp, state_->compacted); }
 Revision Store::revision_to_fit(int64_t bytes) const { return state_->history.to_fit(bytes, state_->compacted); }
 
-// ---- Leases and directories -----------------------------------------------------------------------------------------
+// ---- Leases and directories ---------------------------------------------------------------------
 
 std::optional<LeaseInfo> Store::lease(LeaseId id) const { return state_->leases.info(id); }
 std::vector<LeaseInfo> Store::leases(std::optional<LeaseId> after, size_t limit) const {

@@ -140,7 +140,7 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  // ---- Writing -----------------------------------------------------------------------------------------------------
+  // ---- Writing ----------------------------------------------------------------------------------
   // Total: any decoded command has a defined result. `want_reply` false leaves out what only a client would look at
   // (reads, previous values), which can never influence the outcome (etcd #18667).
   // Requires index > applied_index().
@@ -148,7 +148,7 @@ class Store {
   // For entries that are no commands (a term's first entry, configurations). Requires index > applied_index().
   void advance(uint64_t index);
 
-  // ---- Where it stands ---------------------------------------------------------------------------------------------
+  // ---- Where it stands --------------------------------------------------------------------------
   uint64_t applied_index() const;
   Revision revision() const;  // 1 when empty
   Revision compacted()
@@ -159,7 +159,7 @@ class Store {
   Usage usage() const;
   Digest digest() const;
 
-  // ---- Reading -----------------------------------------------------------------------------------------------------
+  // ---- Reading ----------------------------------------------------------------------------------
   VersionRef get(std::string_view key) const;
   // All at once; for ranges known to be small. Counting never walks keys (core S5).
   // Failures: RevisionCompacted, RevisionInFuture.
@@ -174,7 +174,7 @@ class Store {
   // 0 = the present revision. Failures: RevisionCompacted, RevisionInFuture.
   Outcome<HashReader> start_hash(Revision revision) const;
 
-  // ---- History for watches (core S1, F3) ---------------------------------------------------------------------------
+  // ---- History for watches (core S1, F3) --------------------------------------------------------
   // Changes of revisions >= `from` whose key lies in one of `ranges`, oldest first. Looks at about `max_changes`
   // changes and stops at about `max_bytes` of found ones, always making at least one revision of progress. from >
   // revision(): an empty slice through revision(). Failure: RevisionCompacted when from < compacted().
@@ -185,13 +185,13 @@ class Store {
   // The lowest revision to compact to so that history_bytes falls to `bytes`; compacted() when it is below already.
   Revision revision_to_fit(int64_t bytes) const;
 
-  // ---- Leases ------------------------------------------------------------------------------------------------------
+  // ---- Leases -----------------------------------------------------------------------------------
   std::optional<LeaseInfo> lease(LeaseId id) const;
   // In id order, from the first above `after` (nullopt: the lowest), at most `limit`.
   std::vector<LeaseInfo> leases(std::optional<LeaseId> after, size_t limit) const;
   std::vector<Blob> lease_keys(LeaseId id) const;  // sorted; empty when there is no such lease
 
-  // ---- The tree as ZooKeeper sees it (core T1-T4) ------------------------------------------------------------------
+  // ---- The tree as ZooKeeper sees it (core T1-T4) -----------------------------------------------
   // Whether the node is there, explicit or implied. "/" always is.
   bool node_exists(std::string_view path) const;
   // Zeros when the path never had children since it exists.
@@ -204,7 +204,7 @@ class Store {
   };
   Children children(std::string_view path, std::string_view after, size_t limit) const;
 
-  // ---- Physical compaction -----------------------------------------------------------------------------------------
+  // ---- Physical compaction ----------------------------------------------------------------------
   // Frees up to about `budget` changes' worth of what logical compaction has hidden and no reader pins. False when
   // there is nothing (more) to do now. Never changes anything a read can see.
   bool compact_step(size_t budget);

@@ -11,7 +11,7 @@ namespace {
 Reason reason_of(const Applied& applied) { return applied.reply.failure.reason; }
 const TxnResult& txn_of(const Applied& applied) { return std::get<TxnResult>(applied.reply.result); }
 
-// ---- Revisions and versions -----------------------------------------------------------------------------------------
+// ---- Revisions and versions ---------------------------------------------------------------------
 
 TEST(Store, StartsAtRevisionOneAndOnlyChangesMoveIt) {
   Tester t;
@@ -86,7 +86,7 @@ TEST(Store, IgnoreValueAndIgnoreLeaseKeepThem) {
   EXPECT_EQ(reason_of(t.apply(Put{.key = "x", .lease = LeaseId(99), .ignore_value = true})), Reason::KeyNotFound);
 }
 
-// ---- Ranges ---------------------------------------------------------------------------------------------------------
+// ---- Ranges -------------------------------------------------------------------------------------
 
 TEST(Store, ARangeReadsAnyRevisionThatIsNotCompacted) {
   Tester t;
@@ -163,7 +163,7 @@ TEST(Store, EmptyAndInvertedRangesHoldNothing) {
   EXPECT_EQ(t.must(DeleteRange{.range = {.begin = "c", .end = "a"}}), 2);
 }
 
-// ---- Transactions ---------------------------------------------------------------------------------------------------
+// ---- Transactions -------------------------------------------------------------------------------
 
 TEST(Store, ComparesAreJudgedOnTheStateBeforeAtEveryDepth) {
   Tester t;
@@ -303,7 +303,7 @@ TEST(Store, AReadOnlyTransactionNeedsNoLog) {
   EXPECT_EQ(t.store.read(Txn{.success = {{Range{.revision = Revision(9)}}}}).failure.reason, Reason::RevisionInFuture);
 }
 
-// ---- Compaction and history -----------------------------------------------------------------------------------------
+// ---- Compaction and history ---------------------------------------------------------------------
 
 TEST(Store, CompactRefusesWhatIsDoneAndWhatIsNotYet) {
   Tester t;
@@ -425,7 +425,7 @@ TEST(Store, KnowsWhatToCompactToForATimeOrASize) {
   EXPECT_EQ(t.store.revision_as_of(WallTime{0}), half);
 }
 
-// ---- Leases ---------------------------------------------------------------------------------------------------------
+// ---- Leases -------------------------------------------------------------------------------------
 
 TEST(Store, GrantChecksIdAndTime) {
   Tester t;
@@ -494,7 +494,7 @@ TEST(Store, CheckpointsLeaveRemainingTimeForTheNextLeader) {
   EXPECT_TRUE(t.store.leases(LeaseId(7), 10).empty());
 }
 
-// ---- Alarms and the digest ------------------------------------------------------------------------------------------
+// ---- Alarms and the digest ----------------------------------------------------------------------
 
 TEST(Store, NoSpaceRefusesGrowthAndNothingElse) {
   Tester t;

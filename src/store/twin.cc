@@ -218,7 +218,9 @@ Failure Twin::check(const Txn& txn, bool puts) const {
     std::optional<Failure> failure;
     if (const auto* put = std::get_if<Put>(&operation.what); put != nullptr && puts) failure = failing_put(*put);
     if (const auto* range = std::get_if<Range>(&operation.what); range != nullptr && !puts)
-      failure = unreadable(range->revision.value);
+      failure = range->revision.value < 0 && range->revision.value < compacted
+                    ? Failure{.reason = Reason::RevisionCompacted, .compacted = Revision(compacted)}
+                    : unreadable(range->revision.value);
     if (const auto* nested = std::get_if<Txn>(&operation.what)) failure = check(*nested, puts);
     if (failure && failure->reason != Reason::None) return *failure;
   }
@@ -278,6 +280,8 @@ Failure Twin::run(const Body& body, Reply& reply) {
   if (alarmed(AlarmKind::NoSpace) && grows) return {.reason = Reason::NoSpace};
 
   if (const auto* p = std::get_if<Put>(&body)) {
+    const Put lease_only{.key = p->key, .value = {}, .lease = p->ignore_lease ? LeaseId(0) : p->lease};
+    if (const auto failure = failing_put(lease_only)) return *failure;
     if (const auto failure = failing_put(*p)) return *failure;
     VersionRef previous = put(*p);
     reply.result = PutResult{p->want_previous ? previous : VersionRef()};

@@ -54,10 +54,13 @@ bool has_put(const Txn& txn) {
 }
 
 Failure check_put(const State& state, const Put& put) {
-  // etcd looks for the key first, then for the lease.
   if ((put.ignore_value || put.ignore_lease) && state.index.latest(put.key) == nullptr) {
     return {.reason = Reason::KeyNotFound};
   }
+  return check_lease(state, put);
+}
+
+Failure check_lease(const State& state, const Put& put) {
   // A put attaches to leases of etcd's kind; owners of the other kinds come with their own operations (core L1).
   if (!put.ignore_lease && put.lease != LeaseId(0) && !state.leases.has(put.lease, LeaseKind::Etcd)) {
     return {.reason = Reason::LeaseNotFound};
@@ -138,7 +141,12 @@ Failure TxnRun::check() const {
   at = At{};
   return check_each(txn_, at, [this](const Operation& operation) {
     const auto* const range = std::get_if<Range>(&operation.what);
-    return range == nullptr ? Failure{} : state_.readable(range->revision);
+    if (range == nullptr) return Failure{};
+    // As in etcd, a negative revision means the present to a Range of its own, but lies in the past to a transaction.
+    if (range->revision < Revision(0) && range->revision < state_.compacted) {
+      return Failure{.reason = Reason::RevisionCompacted, .compacted = state_.compacted};
+    }
+    return state_.readable(range->revision);
   });
 }
 

@@ -46,5 +46,7 @@ class TxnRun {
 bool has_put(const Txn& txn);
 // What a put can fail with on the present state.
 Failure check_put(const State& state, const Put& put);
+// Only whether its lease is there: a put of its own is asked this first, one in a transaction last, as in etcd.
+Failure check_lease(const State& state, const Put& put);
 
 }  // namespace witan::store

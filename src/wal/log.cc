@@ -196,7 +196,7 @@ void Log::prepare_spare() {
   auto made = make_spare(options_.segment_bytes);
   if (!made) {
     spare_refused_ = true;
-    logger_.warn("the next segment of the log cannot be prepared: {}", made.error().message);
+    logger_.info("the next segment of the log cannot be prepared: {}", made.error().message);
     return;
   }
   spare_ = std::move(*made);

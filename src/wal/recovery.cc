@@ -31,7 +31,7 @@ class Recovery {
       if (const auto sequence = parse_segment_name(name)) {
         sequences.push_back(*sequence);
       } else if (name != kSpareName) {
-        logger_.warn("{}/{} is not a part of the log and is left alone", directory_, name);
+        logger_.info("{}/{} is not a part of the log and is left alone", directory_, name);
       }
     }
     for (size_t i = 0; i < sequences.size(); ++i) {

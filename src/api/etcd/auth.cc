@@ -1,5 +1,5 @@
-// Auth. Access control does not exist yet; its place is here. Until then the server says truthfully that it is off, in the
-// words by which clients find out.
+// Auth. Access control does not exist yet; its place is here. Until then the server says truthfully that it is off, in
+// the words by which clients find out.
 #include "api/etcd/handlers.h"
 #include "api/etcd/proto/rpc.pb.h"
 

@@ -58,14 +58,13 @@ void cluster_member_remove(Service& service, CallKey call, std::string_view mess
   change<etcdserverpb::MemberRemoveResponse>(service, call, node::RemoveMember{request.id()});
 }
 
-// etcd takes any text here; URLs that no member could use are refused by ours.
+// etcd takes any text here; ours refuses URLs that no member could use, once it knows that there is such a member.
 void cluster_member_update(Service& service, CallKey call, std::string_view message) {
   etcdserverpb::MemberUpdateRequest request;
   if (!service.parse(call, message, request)) return;
-  auto urls = checked_member_urls({request.peerurls().begin(), request.peerurls().end()});
-  if (!urls) return service.fail(call, Error::BadMemberUrls);
-  change<etcdserverpb::MemberUpdateResponse>(service, call,
-                                             node::UpdateMember{.id = request.id(), .peer_urls = std::move(*urls)});
+  change<etcdserverpb::MemberUpdateResponse>(
+      service, call,
+      node::UpdateMember{.id = request.id(), .peer_urls = {request.peerurls().begin(), request.peerurls().end()}});
 }
 
 void cluster_member_promote(Service& service, CallKey call, std::string_view message) {

@@ -265,7 +265,7 @@ TEST(Codec, ATransactionTheLogCannotHoldIsRefused) {
   EXPECT_EQ(decode(txn.SerializeAsString(), more, scratch), TxnDecoding::TooLarge);
 }
 
-// ---- responses ----------------------------------------------------------------------------------------------------------
+// ---- responses ----------------------------------------------------------------------------------
 
 store::VersionRef random_version(Rng& rng) {
   auto* version = new store::Version;
@@ -290,15 +290,17 @@ template <class Message>
 void expect_encodes(const Chain& bytes, const Message& expected) {
   Message read;
   ASSERT_TRUE(read.ParseFromString(bytes.flatten()));
-  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(read, expected))
-      << read.ShortDebugString() << "\n" << expected.ShortDebugString();
+  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(read, expected)) << read.ShortDebugString() << "\n"
+                                                                                  << expected.ShortDebugString();
   EXPECT_EQ(bytes.size(), expected.ByteSizeLong());
 }
 
 TEST(Codec, ResponsesAreReadBackByProtobuf) {
   Rng rng(3);
   for (int i = 0; i < 1000; ++i) {
-    const Header header{.cluster = rng.next(), .member = rng.next(), .revision = store::Revision(random_number(rng)),
+    const Header header{.cluster = rng.next(),
+                        .member = rng.next(),
+                        .revision = store::Revision(random_number(rng)),
                         .term = rng.below(1000)};
     store::RangeResult range;
     etcdserverpb::RangeResponse expected;
@@ -357,7 +359,7 @@ TEST(Codec, EventsAreReadBackByProtobuf) {
   }
 }
 
-// ---- checks ---------------------------------------------------------------------------------------------------------------
+// ---- checks -------------------------------------------------------------------------------------
 
 std::optional<Error> check_of(const etcdserverpb::TxnRequest& txn, size_t limit = 128) {
   const std::string bytes = txn.SerializeAsString();
@@ -449,13 +451,12 @@ TEST(TxnCheck, OverlapIsFoundAmongManyIntervals) {
     }
     const char key = static_cast<char>('a' + rng.below(20));
     add_put(*txn.mutable_success(), std::string(1, key));
-    const bool overlap =
-        std::ranges::any_of(deletes, [&](const auto& d) { return d.first <= key && key < d.second; });
+    const bool overlap = std::ranges::any_of(deletes, [&](const auto& d) { return d.first <= key && key < d.second; });
     EXPECT_EQ(check_of(txn), overlap ? std::optional(Error::DuplicateKey) : std::nullopt);
   }
 }
 
-// ---- the index of watchers --------------------------------------------------------------------------------------------------
+// ---- the index of watchers ----------------------------------------------------------------------
 
 TEST(RangeIndexTest, FindsWhatAWalkOverAllRangesFinds) {
   Rng rng(6);

@@ -22,9 +22,11 @@ wire::GrpcServerOptions session_options(const Options& options) {
 bool is_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const auto lead = static_cast<unsigned char>(text[i]);
-    const size_t length = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : (lead & 0xf0) == 0xe0 ? 3
-                          : lead >= 0xf0 && lead < 0xf5                 ? 4
-                                                                        : 0;
+    const size_t length = lead < 0x80                   ? 1
+                          : lead >= 0xc2 && lead < 0xe0 ? 2
+                          : (lead & 0xf0) == 0xe0       ? 3
+                          : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                        : 0;
     if (length == 0 || i + length > text.size()) return false;
     uint32_t point = length == 1 ? lead : lead & (0xffu >> (length + 1));
     for (size_t k = 1; k < length; ++k) {
@@ -56,7 +58,7 @@ void Connection::start() {
   flush();
 }
 
-// ---- the socket's side --------------------------------------------------------------------------------------------------
+// ---- the socket's side --------------------------------------------------------------------------
 
 void Connection::on_bytes(std::string_view bytes) {
   in_turn_ = true;
@@ -116,7 +118,7 @@ void Connection::on_timer() {
   flush();
 }
 
-// ---- calls --------------------------------------------------------------------------------------------------------------
+// ---- calls --------------------------------------------------------------------------------------
 
 // The order is that of etcd's interceptors (v3rpc/interceptor.go).
 std::optional<Status> Connection::refusal(const wire::GrpcCall& call, const Method* method, bool require_leader) const {
@@ -204,7 +206,7 @@ void Connection::stop() {
   touched();
 }
 
-// ---- answers ------------------------------------------------------------------------------------------------------------
+// ---- answers ------------------------------------------------------------------------------------
 
 void Connection::touched() {
   if (!in_turn_ && !gone_) owner_.flush_later(id_);

@@ -28,7 +28,7 @@ void put_kv(const store::KeyVersion& item, mvccpb::KeyValue& out) {
   out.set_lease(item.version->lease.value);
 }
 
-// ---- Campaign -----------------------------------------------------------------------------------------------------------
+// ---- Campaign -----------------------------------------------------------------------------------
 
 class Campaign final : public QueueCall {
  public:
@@ -54,8 +54,7 @@ class Campaign final : public QueueCall {
   void proclaim() {
     store::Txn txn;
     txn.compares.push_back(created_at(key(), created().value));
-    txn.success.push_back(
-        {store::Put{.key = key(), .value = request_.value(), .lease = store::LeaseId(lease())}});
+    txn.success.push_back({store::Put{.key = key(), .value = request_.value(), .lease = store::LeaseId(lease())}});
     service().client().propose(txn, then([](QueueCall& self, const node::Done& done) {
                                  if (!std::get<store::TxnResult>(done.reply.result).succeeded) {
                                    return self.leave(status_of(Error::NotElected));
@@ -82,7 +81,7 @@ class Campaign final : public QueueCall {
   bool started_ = false;
 };
 
-// ---- Proclaim -----------------------------------------------------------------------------------------------------------
+// ---- Proclaim -----------------------------------------------------------------------------------
 
 // A lease of 0 in the leader key means a new one, odd as it is: etcd's server makes a session first, whatever for.
 void proclaim(Service& service, CallKey call, const v3electionpb::ProclaimRequest& request, int64_t lease) {
@@ -100,7 +99,7 @@ void proclaim(Service& service, CallKey call, const v3electionpb::ProclaimReques
   });
 }
 
-// ---- Observe ------------------------------------------------------------------------------------------------------------
+// ---- Observe ------------------------------------------------------------------------------------
 
 // Tells the present leader and every value it proclaims; when it goes, the next one. Between two leaders values may be
 // missed, the latest never is.
@@ -129,10 +128,11 @@ class Observe final : public StreamHandler, private ChangeSink {
     if (looking_) return;
     looking_ = true;
     skipped_ = false;
-    service_.client().read(prefix_.first_created(), consistency, [&service = service_, call = call_](const auto& answer) {
-      auto* self = static_cast<Observe*>(service.transport().handler(call));
-      if (self != nullptr) self->on_leader(answer);
-    });
+    service_.client().read(prefix_.first_created(), consistency,
+                           [&service = service_, call = call_](const auto& answer) {
+                             auto* self = static_cast<Observe*>(service.transport().handler(call));
+                             if (self != nullptr) self->on_leader(answer);
+                           });
   }
 
   // Attached in the turn that brought the answer: what changes afterwards comes live (core F1).
@@ -191,7 +191,7 @@ class Observe final : public StreamHandler, private ChangeSink {
   bool skipped_ = false;  // the client was too slow for a value
 };
 
-// ---- Resign -------------------------------------------------------------------------------------------------------------
+// ---- Resign -------------------------------------------------------------------------------------
 
 void resign(Service& service, CallKey call, const LeaderKey& leader) {
   store::Txn txn;

@@ -1,5 +1,5 @@
-// The hot responses of KV and the events of watches, encoded by hand: small fields copied together, values shared with the
-// store (core S6). Tests read them with the generated classes.
+// The hot responses of KV and the events of watches, encoded by hand: small fields copied together, values shared with
+// the store (core S6). Tests read them with the generated classes.
 #pragma once
 
 #include <cstdint>

@@ -47,8 +47,7 @@ constexpr ErrorRow kTable[] = {
     {Error::LeaderChanged, Unavailable, "etcdserver: leader changed"},
     {Error::Stopped, Unavailable, "etcdserver: server stopped"},
     {Error::Timeout, Unavailable, "etcdserver: request timed out"},
-    {Error::TimeoutLeaderFailed, Unavailable,
-     "etcdserver: request timed out, possibly due to previous leader failure"},
+    {Error::TimeoutLeaderFailed, Unavailable, "etcdserver: request timed out, possibly due to previous leader failure"},
     {Error::TimeoutConnectionLost, Unavailable, "etcdserver: request timed out, possibly due to connection lost"},
     {Error::Unhealthy, Unavailable, "etcdserver: unhealthy cluster"},
     // These leave etcd with the code Unknown, whatever its constants say.
@@ -65,8 +64,7 @@ constexpr ErrorRow kTable[] = {
     {Error::UnknownMethod, Unknown, "etcdserver: unknown method"},
     {Error::AuthNotImplemented, Unimplemented, "etcdserver: authentication is not implemented by this server"},
     // gRPC-Go's words in front, Go's protobuf's behind.
-    {Error::Unmarshal, Internal,
-     "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data"},
+    {Error::Unmarshal, Internal, "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data"},
     {Error::UnmarshalStream, Internal,
      "grpc: failed to unmarshal the received message: proto: cannot parse invalid wire-format data"},
 };

@@ -88,10 +88,14 @@ TEST(Errors, EveryRowHasEtcdsCodeAndText) {
 TEST(Errors, FailuresOfApplyMapRowByRow) {
   using store::Reason;
   const std::pair<Reason, Error> rows[] = {
-      {Reason::LeaseNotFound, Error::LeaseNotFound},       {Reason::LeaseExists, Error::LeaseExists},
-      {Reason::LeaseTtlTooLarge, Error::LeaseTtlTooLarge}, {Reason::KeyNotFound, Error::KeyNotFound},
-      {Reason::RevisionCompacted, Error::Compacted},       {Reason::RevisionInFuture, Error::FutureRevision},
-      {Reason::NoSpace, Error::NoSpace},                   {Reason::CorruptCluster, Error::Corrupt},
+      {Reason::LeaseNotFound, Error::LeaseNotFound},
+      {Reason::LeaseExists, Error::LeaseExists},
+      {Reason::LeaseTtlTooLarge, Error::LeaseTtlTooLarge},
+      {Reason::KeyNotFound, Error::KeyNotFound},
+      {Reason::RevisionCompacted, Error::Compacted},
+      {Reason::RevisionInFuture, Error::FutureRevision},
+      {Reason::NoSpace, Error::NoSpace},
+      {Reason::CorruptCluster, Error::Corrupt},
       {Reason::PermissionDenied, Error::PermissionDenied},
   };
   for (const auto& [reason, error] : rows) EXPECT_EQ(status_of(store::Failure{.reason = reason}), status_of(error));
@@ -101,12 +105,18 @@ TEST(Errors, FailuresOfApplyMapRowByRow) {
 TEST(Errors, FailuresOfMembershipMapRowByRow) {
   using F = node::MemberFailure;
   const std::pair<F, Error> rows[] = {
-      {F::NotFound, Error::MemberNotFound},         {F::IdExists, Error::MemberExists},
-      {F::PeerUrlExists, Error::PeerUrlExists},     {F::BadUrls, Error::BadMemberUrls},
-      {F::NotLearner, Error::MemberNotLearner},     {F::LearnerNotReady, Error::LearnerNotReady},
-      {F::TooManyLearners, Error::TooManyLearners}, {F::NotEnoughStarted, Error::NotEnoughStarted},
-      {F::Unhealthy, Error::Unhealthy},             {F::ChangeInProgress, Error::Timeout},
-      {F::NoLeader, Error::NoLeader},               {F::Timeout, Error::Timeout},
+      {F::NotFound, Error::MemberNotFound},
+      {F::IdExists, Error::MemberExists},
+      {F::PeerUrlExists, Error::PeerUrlExists},
+      {F::BadUrls, Error::BadMemberUrls},
+      {F::NotLearner, Error::MemberNotLearner},
+      {F::LearnerNotReady, Error::LearnerNotReady},
+      {F::TooManyLearners, Error::TooManyLearners},
+      {F::NotEnoughStarted, Error::NotEnoughStarted},
+      {F::Unhealthy, Error::Unhealthy},
+      {F::ChangeInProgress, Error::Timeout},
+      {F::NoLeader, Error::NoLeader},
+      {F::Timeout, Error::Timeout},
       {F::Stopping, Error::Stopped},
   };
   for (const auto& [failure, error] : rows) EXPECT_EQ(status_of(failure), status_of(error));

@@ -52,7 +52,8 @@ EncodedEvent::EncodedEvent(const store::Change& change, store::Revision revision
   const bool deleted = !change.after;
   size_t kv_size = 0;
   if (deleted) {
-    kv_size = (change.key.empty() ? 0 : field_size(change.key.size())) + 1 + varint_size(static_cast<uint64_t>(revision.value));
+    kv_size = (change.key.empty() ? 0 : field_size(change.key.size())) + 1 +
+              varint_size(static_cast<uint64_t>(revision.value));
   } else {
     kv_size = key_value_size(change.key.size(), *change.after, true);
   }

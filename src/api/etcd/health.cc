@@ -16,7 +16,8 @@ class HealthWatch final : public StreamHandler {
     HealthCheckRequest request;
     if (!service_.parse_stream(call_, message, request)) return;
     HealthCheckResponse response;
-    response.set_status(request.service().empty() ? HealthCheckResponse::SERVING : HealthCheckResponse::SERVICE_UNKNOWN);
+    response.set_status(request.service().empty() ? HealthCheckResponse::SERVING
+                                                  : HealthCheckResponse::SERVICE_UNKNOWN);
     service_.send(call_, response);
   }
 

@@ -138,7 +138,7 @@ void kv_compact(Service& service, CallKey call, std::string_view message) {
   });
 }
 
-// ---- RangeStream --------------------------------------------------------------------------------------------------------
+// ---- RangeStream --------------------------------------------------------------------------------
 
 namespace {
 
@@ -241,7 +241,7 @@ class RangeStream final : public StreamHandler {
   bool waiting_for_client_ = false;
   int64_t chunk_ = 0;
   int64_t left_ = 0;
-  int64_t count_ = 0;          // of the whole range, at the first chunk
+  int64_t count_ = 0;         // of the whole range, at the first chunk
   store::Revision revision_;  // at the first chunk; 0 before it
 };
 

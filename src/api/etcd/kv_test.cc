@@ -299,7 +299,7 @@ TEST_F(Kv, OutcomesOfAProposalKeepApart) {
   }
 }
 
-// ---- RangeStream --------------------------------------------------------------------------------------------------------
+// ---- RangeStream --------------------------------------------------------------------------------
 
 TEST_F(Kv, RangeStreamMergesToTheRangeOfItsFirstMoment) {
   for (int i = 0; i < 100; ++i) api.put("k" + std::to_string(1000 + i), std::string(50, 'v'));

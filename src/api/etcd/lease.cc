@@ -10,12 +10,13 @@ namespace witan::api::etcd {
 namespace {
 
 constexpr int64_t kMillis = 1000;
-constexpr int64_t kLargestTtl = 9'000'000'000;  // seconds; what is larger is refused at apply, in the right order of errors
+constexpr int64_t kLargestTtl =
+    9'000'000'000;  // seconds; what is larger is refused at apply, in the right order of errors
 
 int64_t ttl_ms(int64_t seconds) { return std::clamp<int64_t>(seconds, 0, kLargestTtl + 1) * kMillis; }
 
-// Renewals go out as they come; answers go back in the order of the requests, each with a header made before its renewal,
-// so that its revision is never above that of the renewal (etcd, v3rpc/lease.go).
+// Renewals go out as they come; answers go back in the order of the requests, each with a header made before its
+// renewal, so that its revision is never above that of the renewal (etcd, v3rpc/lease.go).
 class KeepAlive final : public StreamHandler {
  public:
   KeepAlive(Service& service, CallKey call) : service_(service), call_(call) {}
@@ -112,18 +113,17 @@ void lease_revoke(Service& service, CallKey call, std::string_view message) {
 void lease_time_to_live(Service& service, CallKey call, std::string_view message) {
   etcdserverpb::LeaseTimeToLiveRequest request;
   if (!service.parse(call, message, request)) return;
-  service.client().lease_time(
-      store::LeaseId(request.id()), request.keys(),
-      [&service, call, id = request.id()](const node::Answer<node::LeaseTime>& answer) {
-        if (!answer) return service.fail(call, status_of(answer.error()));
-        etcdserverpb::LeaseTimeToLiveResponse response;
-        fill(*response.mutable_header(), service.header());
-        response.set_id(id);
-        response.set_ttl(answer->found ? answer->remaining_ms / kMillis : -1);
-        if (answer->found) response.set_grantedttl(answer->granted_ms / kMillis);
-        for (const Blob& key : answer->keys) response.add_keys(key.data(), key.size());
-        service.reply(call, response);
-      });
+  service.client().lease_time(store::LeaseId(request.id()), request.keys(),
+                              [&service, call, id = request.id()](const node::Answer<node::LeaseTime>& answer) {
+                                if (!answer) return service.fail(call, status_of(answer.error()));
+                                etcdserverpb::LeaseTimeToLiveResponse response;
+                                fill(*response.mutable_header(), service.header());
+                                response.set_id(id);
+                                response.set_ttl(answer->found ? answer->remaining_ms / kMillis : -1);
+                                if (answer->found) response.set_grantedttl(answer->granted_ms / kMillis);
+                                for (const Blob& key : answer->keys) response.add_keys(key.data(), key.size());
+                                service.reply(call, response);
+                              });
 }
 
 void lease_leases(Service& service, CallKey call, std::string_view message) {

@@ -131,8 +131,8 @@ store::Compare never(const CompareRequest& request) {
           .number = std::numeric_limits<int64_t>::min()};
 }
 
-// Adds what `request` means. A value of another kind than the target counts as zero or nothing; relations that etcd does
-// not know hold, and targets it does not know compare as equal (etcd, txn.go: applyCompare).
+// Adds what `request` means. A value of another kind than the target counts as zero or nothing; relations that etcd
+// does not know hold, and targets it does not know compare as equal (etcd, txn.go: applyCompare).
 void add_compare(const CompareRequest& request, std::vector<store::Compare>& out) {
   const bool known_target = request.target >= 0 && request.target <= 4;
   const bool known_relation = request.result >= 0 && request.result <= 3;

@@ -163,8 +163,8 @@ void maintenance_move_leader(Service& service, CallKey call, std::string_view me
   });
 }
 
-// There is no older server that reads this one's data, so no target is valid. Cancelling what does not run succeeds, as in
-// etcd 3.7.1.
+// There is no older server that reads this one's data, so no target is valid. Cancelling what does not run succeeds, as
+// in etcd 3.7.1.
 void maintenance_downgrade(Service& service, CallKey call, std::string_view message) {
   etcdserverpb::DowngradeRequest request;
   if (!service.parse(call, message, request)) return;

@@ -8,8 +8,8 @@
 
 namespace witan::api::etcd {
 
-// Sorted and trimmed. Nothing when there is none, or one of them is no http(s) URL with host and port and nothing behind
-// them; unix and unixs URLs pass.
+// Sorted and trimmed. Nothing when there is none, or one of them is no http(s) URL with host and port and nothing
+// behind them; unix and unixs URLs pass.
 std::optional<std::vector<std::string>> checked_member_urls(std::vector<std::string> urls);
 
 }  // namespace witan::api::etcd

@@ -18,8 +18,8 @@ inline constexpr size_t kMessageOverhead = size_t{512} << 10;
 struct Options {
   size_t max_request_bytes = size_t{3} << 19;  // 1.5 MiB
   size_t max_txn_operations = 128;
-  uint32_t max_streams = 10'000;               // open calls of one connection
-  size_t max_connections = 20'000;             // of this loop; further ones are closed at once
+  uint32_t max_streams = 10'000;    // open calls of one connection
+  size_t max_connections = 20'000;  // of this loop; further ones are closed at once
   Duration election_timeout = seconds(1);
   // Between progress notifications of a quiet watch; a tenth of it is added at random, so that they spread.
   Duration progress_interval = seconds(600);

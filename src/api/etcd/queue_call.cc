@@ -9,9 +9,7 @@ namespace witan::api::etcd {
 
 std::string queue_prefix(std::string_view name) { return std::string(name) + "/"; }
 
-std::string queue_key(std::string_view prefix, int64_t lease) {
-  return fmt::format("{}{:x}", prefix, lease);
-}
+std::string queue_key(std::string_view prefix, int64_t lease) { return fmt::format("{}{:x}", prefix, lease); }
 
 std::string prefix_end(std::string_view prefix) {
   std::string end(prefix);
@@ -87,7 +85,8 @@ void QueueCall::put(int64_t lease, std::string_view value) {
   txn.failure.push_back({prefix_.first_created()});
   service_.client().propose(txn, [&service = service_, call = call_, key = key_](const node::Outcome& outcome) {
     if (auto* self = static_cast<QueueCall*>(service.transport().handler(call))) return self->on_put(outcome);
-    // The client went away before its put was answered. A place it had before, by the same lease, is not ours to give up.
+    // The client went away before its put was answered. A place it had before, by the same lease, is not ours to give
+    // up.
     const auto* done = std::get_if<node::Done>(&outcome);
     if (done == nullptr || done->reply.failure.reason != store::Reason::None) return;
     if (std::get<store::TxnResult>(done->reply.result).succeeded) delete_created_at(service, key, done->reply.revision);

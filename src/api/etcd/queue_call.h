@@ -49,8 +49,8 @@ void with_session(Service& service, int64_t lease, Function<void(std::expected<i
 // Deletes `key` if it is still of that creation. Nobody waits for the result.
 void delete_created_at(Service& service, std::string_view key, store::Revision created);
 
-// A place in a queue. Scenario pinned by LockWaits.CancelledCallLeavesTheQueue: the call may end at any step; whatever it
-// has put is deleted then, also when its own put is answered after the call is gone.
+// A place in a queue. Scenario pinned by LockWaits.CancelledCallLeavesTheQueue: the call may end at any step; whatever
+// it has put is deleted then, also when its own put is answered after the call is gone.
 class QueueCall : public StreamHandler, private ChangeSink {
  public:
   QueueCall(Service& service, CallKey call) : service_(service), call_(call) {}
@@ -61,7 +61,8 @@ class QueueCall : public StreamHandler, private ChangeSink {
 
  protected:
   // Steps, in this order; each may fail the call instead.
-  // 1. Puts `value` under the lease's key in the queue of `name` unless the key is there. Lease 0: one is granted first.
+  // 1. Puts `value` under the lease's key in the queue of `name` unless the key is there. Lease 0: one is granted
+  // first.
   void enter(std::string_view name, int64_t lease, std::string value);
   // 2. The place is taken: `created` now or before. Calls wait() or answers at once.
   virtual void on_entered(const node::Done& done, const store::TxnResult& result) = 0;

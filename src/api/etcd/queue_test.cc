@@ -43,7 +43,9 @@ class Queue : public ::testing::Test {
     return call;
   }
   bool waits(CallKey call) { return !api.transport.at(call).status.has_value(); }
-  Status status(CallKey call) { return api.transport.at(call).status.value_or(Status{wire::GrpcStatus::Aborted, "open"}); }
+  Status status(CallKey call) {
+    return api.transport.at(call).status.value_or(Status{wire::GrpcStatus::Aborted, "open"});
+  }
   template <class Response>
   Response response(CallKey call) {
     Response out;
@@ -174,7 +176,7 @@ TEST_F(Queue, AWaiterThatMissedTheReleaseInAGapLooksAgain) {
   EXPECT_EQ(response<v3lockpb::LockResponse>(second).key(), "l/b");
 }
 
-// ---- Election -------------------------------------------------------------------------------------------------------------
+// ---- Election -----------------------------------------------------------------------------------
 
 TEST_F(Queue, TheFirstCandidateLeadsAndTheNextFollows) {
   const auto first = response<CampaignResponse>(campaign("e", 10, "one"));

@@ -1,5 +1,5 @@
-// Which watchers a key concerns. Single keys stand in a hash map, ranges in a tree that is asked "who contains this key":
-// neither gets slower for a key that nobody watches, however many watchers there are.
+// Which watchers a key concerns. Single keys stand in a hash map, ranges in a tree that is asked "who contains this
+// key": neither gets slower for a key that nobody watches, however many watchers there are.
 #pragma once
 
 #include <cstddef>

@@ -6,8 +6,8 @@
 namespace witan::api::etcd {
 namespace {
 
-// What a command of the store can hold (core C1): 64 levels, 65536 operations and compares. A transaction beyond it must
-// never be proposed, since no member could read it back.
+// What a command of the store can hold (core C1): 64 levels, 65536 operations and compares. A transaction beyond it
+// must never be proposed, since no member could read it back.
 constexpr int kMaxDepth = 64;
 constexpr size_t kMaxOperations = 65'536;
 

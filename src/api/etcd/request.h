@@ -1,5 +1,6 @@
 // The hot requests of KV, decoded by hand: views into the message, no copies (design 7: protobuf copies every bytes
-// field). Tests compare them with the generated classes. Enumerations stay numbers: unknown ones have meanings of their own.
+// field). Tests compare them with the generated classes. Enumerations stay numbers: unknown ones have meanings of their
+// own.
 #pragma once
 
 #include <cstdint>

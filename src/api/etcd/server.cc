@@ -57,7 +57,7 @@ void Server::check_stopped() {
   for (Task& task : tasks) task();  // the last one may destroy the server
 }
 
-// ---- connections --------------------------------------------------------------------------------------------------------
+// ---- connections --------------------------------------------------------------------------------
 
 Connection* Server::find(uint32_t connection) const {
   const auto it = connections_.find(connection);
@@ -100,7 +100,7 @@ void Server::remove(uint32_t connection) {
   check_stopped();
 }
 
-// ---- answers ------------------------------------------------------------------------------------------------------------
+// ---- answers ------------------------------------------------------------------------------------
 
 void Server::send(CallKey call, Chain&& message) {
   if (Connection* c = find(call.connection)) c->send(call.stream, std::move(message));
@@ -126,7 +126,7 @@ StreamHandler* Server::handler(CallKey call) {
   return c == nullptr ? nullptr : c->handler(call.stream);
 }
 
-// ---- what the member tells ----------------------------------------------------------------------------------------------
+// ---- what the member tells ----------------------------------------------------------------------
 
 void Server::on_changes(std::span<const store::ChangeBatchPtr> batches) { service_.watches().on_changes(batches); }
 

@@ -1,4 +1,5 @@
-// The etcd API of one member on one loop: owns the connections that the loop accepted, and hears what the member tells it.
+// The etcd API of one member on one loop: owns the connections that the loop accepted, and hears what the member tells
+// it.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@
 
 namespace witan::api::etcd {
 
-// Everything on the thread of `loop`. `loop` and `client` outlive the server, and no callback of the client may run after
-// the server is gone. Callers usually: make it; accept(); ...; stop(done); destroy it in or after `done`.
+// Everything on the thread of `loop`. `loop` and `client` outlive the server, and no callback of the client may run
+// after the server is gone. Callers usually: make it; accept(); ...; stop(done); destroy it in or after `done`.
 class Server final : public Transport, public node::Listener, public ConnectionOwner {
  public:
   // Registers itself as the client's listener.
@@ -48,7 +49,9 @@ class Server final : public Transport, public node::Listener, public ConnectionO
   void on_changes(std::span<const store::ChangeBatchPtr> batches) override;
   void on_gap(store::Revision from, store::Revision to) override;
   void on_view(const node::View& view) override;
-  void on_stop() override { stop([] {}); }
+  void on_stop() override {
+    stop([] {});
+  }
 
   // ConnectionOwner
   void flush_later(uint32_t connection) override;

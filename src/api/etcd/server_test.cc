@@ -285,8 +285,7 @@ TEST_F(ServerTest, ADeadlineThatPassesGivesThePlaceInTheQueueUp) {
   v3lockpb::LockRequest lock;
   lock.set_name("l");
   lock.set_lease(10);
-  const StreamId stream =
-      peer.client.call("/v3lockpb.Lock/Lock", lock.SerializeAsString(), {{"grpc-timeout", "500m"}});
+  const StreamId stream = peer.client.call("/v3lockpb.Lock/Lock", lock.SerializeAsString(), {{"grpc-timeout", "500m"}});
   peer.pump();
   loop.advance(seconds(1));
   peer.pump();
@@ -367,7 +366,8 @@ TEST_F(BoundedServer, FurtherConnectionsAreClosed) {
   EXPECT_FALSE(second.alive());
 }
 
-// The whole way of a slow consumer: flow control stops its stream, memory stays bounded, and all events arrive in the end.
+// The whole way of a slow consumer: flow control stops its stream, memory stays bounded, and all events arrive in the
+// end.
 TEST_F(BoundedServer, AWatchWhoseClientStopsReadingIsBoundedAndComplete) {
   Peer peer(loop, server);
   const StreamId watch = peer.client.start(kWatch);

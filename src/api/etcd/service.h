@@ -72,7 +72,7 @@ class Service {
 std::optional<Status> error_of(const node::Outcome& outcome);
 std::optional<Status> error_of(const node::Answer<node::Done>& answer);
 
-// ---- Methods ------------------------------------------------------------------------------------------------------------
+// ---- Methods ------------------------------------------------------------------------------------
 
 using UnaryHandler = void (*)(Service& service, CallKey call, std::string_view message);
 using StreamOpener = std::unique_ptr<StreamHandler> (*)(Service& service, CallKey call);
@@ -81,8 +81,8 @@ struct Method {
   std::string_view path;
   UnaryHandler unary = nullptr;  // exactly one of the two
   StreamOpener open = nullptr;
-  bool streaming = false;        // a stream to etcd; calls that only wait are not
-  bool for_learners = false;     // otherwise a learner refuses it; Range looks at its request first
+  bool streaming = false;     // a stream to etcd; calls that only wait are not
+  bool for_learners = false;  // otherwise a learner refuses it; Range looks at its request first
 };
 
 // Null when there is no such method.

@@ -35,7 +35,7 @@ class Services : public ::testing::Test {
   TestApi api;
 };
 
-// ---- Lease --------------------------------------------------------------------------------------------------------------
+// ---- Lease --------------------------------------------------------------------------------------
 
 TEST_F(Services, GrantedLeasesHaveAtLeastTheShortestTtl) {
   LeaseGrantRequest request;
@@ -143,7 +143,7 @@ TEST_F(Services, KeepAliveStopsReadingAClientThatAsksTooFast) {
   EXPECT_EQ(api.transport.at(call).messages.size(), static_cast<size_t>(sent));
 }
 
-// ---- Cluster ------------------------------------------------------------------------------------------------------------
+// ---- Cluster ------------------------------------------------------------------------------------
 
 TEST_F(Services, MemberListShowsMembersWithoutARevision) {
   const auto response = ok<MemberListResponse>("Cluster/MemberList", MemberListRequest());
@@ -197,7 +197,7 @@ TEST_F(Services, MemberUrlsAreJudgedAsEtcdDoes) {
   EXPECT_EQ(error("Cluster/MemberAdd", MemberAddRequest()), status_of(Error::BadMemberUrls));
 }
 
-// ---- Maintenance --------------------------------------------------------------------------------------------------------
+// ---- Maintenance --------------------------------------------------------------------------------
 
 TEST_F(Services, StatusTellsVersionSizesAndErrors) {
   api.client.apply(store::AlarmChange{.member = 7, .kind = store::AlarmKind::NoSpace, .active = true});
@@ -335,7 +335,7 @@ TEST_F(Services, PaddingThatIsNoneIsRecognised) {
   EXPECT_FALSE(strip_snapshot_padding(padded));
 }
 
-// ---- Auth, health, methods ------------------------------------------------------------------------------------------------
+// ---- Auth, health, methods ----------------------------------------------------------------------
 
 TEST_F(Services, AuthIsOffAndSaysSo) {
   EXPECT_FALSE(ok<AuthStatusResponse>("Auth/AuthStatus", AuthStatusRequest()).enabled());

@@ -1,6 +1,6 @@
 // Maintenance.Snapshot: the member's whole state in the format of docs/formats/snapshot.md, as `etcdctl snapshot save`
-// takes it: blobs of 32 KiB, then one of 32 bytes, the SHA-256 of everything before. etcdctl looks for that digest behind
-// a multiple of 512 bytes, so the state is padded with zeros and ends with a trailer that tells its true length.
+// takes it: blobs of 32 KiB, then one of 32 bytes, the SHA-256 of everything before. etcdctl looks for that digest
+// behind a multiple of 512 bytes, so the state is padded with zeros and ends with a trailer that tells its true length.
 #include <string>
 #include <utility>
 

@@ -1,5 +1,6 @@
-// The padding between a snapshot's state and its SHA-256: zeros up to a multiple of 512 bytes, the last 16 of them replaced
-// by a magic word and the length of the state (8 bytes, little-endian). Whoever restores such a file reads the trailer.
+// The padding between a snapshot's state and its SHA-256: zeros up to a multiple of 512 bytes, the last 16 of them
+// replaced by a magic word and the length of the state (8 bytes, little-endian). Whoever restores such a file reads the
+// trailer.
 #pragma once
 
 #include <cstddef>

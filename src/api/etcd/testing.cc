@@ -7,7 +7,7 @@
 
 namespace witan::api::etcd::testing {
 
-// ---- TestLoop -----------------------------------------------------------------------------------------------------------
+// ---- TestLoop -----------------------------------------------------------------------------------
 
 env::TimerId TestLoop::call_at(Instant when, Task task) {
   timers_[++last_timer_] = {when, std::move(task)};
@@ -37,7 +37,7 @@ void TestLoop::advance(Duration duration) {
   now_ = end;
 }
 
-// ---- FakeClient ---------------------------------------------------------------------------------------------------------
+// ---- FakeClient ---------------------------------------------------------------------------------
 
 void FakeClient::set_view(const node::View& view) {
   next_view = view;
@@ -130,8 +130,8 @@ void FakeClient::history(node::HistoryRequest request, Function<void(node::Answe
   }
   settle_gap();
   node::History history{.revision = store_.revision(), .term = kTerm};
-  auto slice = store_.history(request.from, request.ranges, std::min(history_changes, request.max_batches),
-                              size_t{1} << 20);
+  auto slice =
+      store_.history(request.from, request.ranges, std::min(history_changes, request.max_batches), size_t{1} << 20);
   if (slice) {
     history.batches = std::move(slice->batches);
     history.through = slice->through;
@@ -267,10 +267,11 @@ class StringSnapshot final : public node::SnapshotStream {
 }  // namespace
 
 void FakeClient::snapshot(Function<void(node::Answer<std::unique_ptr<node::SnapshotStream>>)> done) {
-  loop_.post([this, done = std::move(done)]() mutable { done(std::make_unique<StringSnapshot>(loop_, snapshot_bytes)); });
+  loop_.post(
+      [this, done = std::move(done)]() mutable { done(std::make_unique<StringSnapshot>(loop_, snapshot_bytes)); });
 }
 
-// ---- TestTransport ------------------------------------------------------------------------------------------------------
+// ---- TestTransport ------------------------------------------------------------------------------
 
 void TestTransport::clear() {
   calls_.clear();
@@ -363,7 +364,7 @@ StreamHandler* TestTransport::handler(CallKey call) {
   return it == calls_.end() ? nullptr : it->second.handler.get();
 }
 
-// ---- TestApi ------------------------------------------------------------------------------------------------------------
+// ---- TestApi ------------------------------------------------------------------------------------
 
 TestApi::TestApi(const Options& options) : client(loop), service(loop, client, transport, options, Logger()) {
   transport.service = &service;

@@ -1,5 +1,5 @@
-// What the tests and the fuzzer of this room stand on: a loop of virtual time, a member that is a real store and nothing
-// else, and a transport that remembers.
+// What the tests and the fuzzer of this room stand on: a loop of virtual time, a member that is a real store and
+// nothing else, and a transport that remembers.
 #pragma once
 
 #include <deque>
@@ -67,10 +67,8 @@ class FakeClient final : public node::Client {
   void end_gap();
   size_t history_changes = 1000;  // looked at by one history request
   int64_t quota_bytes = 0;
-  std::vector<node::MemberInfo> members_now{{.id = 7,
-                                             .name = "n1",
-                                             .peer_urls = {"http://127.0.0.1:2380"},
-                                             .client_urls = {"http://127.0.0.1:2379"}}};
+  std::vector<node::MemberInfo> members_now{
+      {.id = 7, .name = "n1", .peer_urls = {"http://127.0.0.1:2380"}, .client_urls = {"http://127.0.0.1:2379"}}};
   std::string snapshot_bytes = "state";
   std::vector<std::string> calls;  // of change_members and move_leader, for tests to look at
   size_t proposals = 0;

@@ -42,7 +42,7 @@ WatchStream::~WatchStream() {
   service_.loop().cancel(progress_timer_);
 }
 
-// ---- requests -----------------------------------------------------------------------------------------------------------
+// ---- requests -----------------------------------------------------------------------------------
 
 void WatchStream::on_message(std::string_view message) {
   etcdserverpb::WatchRequest request;
@@ -90,8 +90,8 @@ void WatchStream::create(const etcdserverpb::WatchCreateRequest& request) {
   start(watcher, store::Revision(request.start_revision()));
 }
 
-// Below or at the present: history first. Otherwise live at once; a start in the future just waits. Before the member has
-// told this loop where it stands (present 0) nothing is known to lie in the future.
+// Below or at the present: history first. Otherwise live at once; a start in the future just waits. Before the member
+// has told this loop where it stands (present 0) nothing is known to lie in the future.
 void WatchStream::start(Watcher& watcher, store::Revision start_revision) {
   const store::Revision present = service_.watches().revision();
   watcher.start = start_revision;
@@ -125,17 +125,20 @@ void WatchStream::cancel(int64_t id) {
   send_control(response);
 }
 
-// Answered only when every watcher has been sent everything up to the present (etcd #15220, #20221).
+// Answered only when every watcher has been sent everything up to the present (etcd #15220, #20221). Those that
+// compaction has cancelled wait for nothing; in etcd they silence progress until the client cancels them too.
 void WatchStream::progress_all() {
   const store::Revision present = service_.watches().revision();
-  if (watchers_.empty()) return;
+  bool any = false;
   for (const auto& [id, watcher] : watchers_) {
+    if (watcher.state == State::Dead) continue;
     if (watcher.state != State::Live || present < watcher.start) return;
+    any = true;
   }
-  send_control(control(kInvalidId));
+  if (any) send_control(control(kInvalidId));
 }
 
-// ---- positions ----------------------------------------------------------------------------------------------------------
+// ---- positions ----------------------------------------------------------------------------------
 
 WatchStream::Watcher* WatchStream::find(uint64_t serial) {
   const auto it = serials_.find(serial);
@@ -187,8 +190,7 @@ void WatchStream::catch_up() {
     if (watcher == nullptr || watcher->state != State::Behind) continue;
     watcher->state = State::Reading;
     reading_ = true;
-    node::HistoryRequest request{
-        .ranges = {watcher->range}, .from = watcher->next, .max_batches = kCatchUpRevisions};
+    node::HistoryRequest request{.ranges = {watcher->range}, .from = watcher->next, .max_batches = kCatchUpRevisions};
     service_.client().history(std::move(request),
                               [&service = service_, call = call_, serial = watcher->serial](const auto& answer) {
                                 auto* self = static_cast<WatchStream*>(service.transport().handler(call));
@@ -263,7 +265,7 @@ void WatchStream::send_compacted(Watcher& watcher, const node::History& history)
   send_control(response);
 }
 
-// ---- responses ----------------------------------------------------------------------------------------------------------
+// ---- responses ----------------------------------------------------------------------------------
 
 bool WatchStream::wants(const Watcher& watcher, const store::Change& change) const {
   return change.after ? !watcher.no_put : !watcher.no_delete;
@@ -311,7 +313,7 @@ etcdserverpb::WatchResponse WatchStream::control(int64_t id) const {
 
 void WatchStream::send_control(const etcdserverpb::WatchResponse& response) { service_.send(call_, response); }
 
-// ---- progress -----------------------------------------------------------------------------------------------------------
+// ---- progress -----------------------------------------------------------------------------------
 
 void WatchStream::arm_progress() {
   if (progress_timer_ != 0) return;

@@ -1,5 +1,5 @@
-// Live changes of one loop on their way to whoever waits for them. A write costs what its own watchers cost and nothing for
-// the others (design 2).
+// Live changes of one loop on their way to whoever waits for them. A write costs what its own watchers cost and nothing
+// for the others (design 2).
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,8 @@ class WatchHub {
 
   explicit WatchHub(Service& service) : service_(service) {}
 
-  // From now on every change in `range` of revision >= first goes to the sink, until detach() or on_detached(). Requires
-  // that the caller has seen everything before the loop's present revision, or does not care.
+  // From now on every change in `range` of revision >= first goes to the sink, until detach() or on_detached().
+  // Requires that the caller has seen everything before the loop's present revision, or does not care.
   Ticket attach(const store::KeyRange& range, store::Revision first, ChangeSink& sink, uint64_t token);
   // 0 is ignored.
   void detach(Ticket ticket);

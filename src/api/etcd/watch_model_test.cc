@@ -1,6 +1,6 @@
-// Watches against a slow model: random histories, compactions, gaps, slow readers, cancellations and restarts, under many
-// seeds. The model knows every event that ever was; each watcher must get exactly its share, once, in order, no revision
-// split, and progress never ahead of events.
+// Watches against a slow model: random histories, compactions, gaps, slow readers, cancellations and restarts, under
+// many seeds. The model knows every event that ever was; each watcher must get exactly its share, once, in order, no
+// revision split, and progress never ahead of events.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -29,16 +29,17 @@ struct ModelEvent {
 struct ModelWatcher {
   std::string begin, end;  // end empty: unbounded
   bool no_put = false, no_delete = false, previous = false;
-  int64_t start = 0;       // first revision wanted
-  size_t next = 0;         // index of the next event in the log that it has not seen
+  int64_t start = 0;  // first revision wanted
+  size_t next = 0;    // index of the next event in the log that it has not seen
   bool created = false;
   bool ended = false;
-  int64_t seen = 0;        // revision of the last response
+  int64_t seen = 0;  // revision of the last response
 };
 
 class Model {
  public:
-  explicit Model(uint64_t seed) : rng_(seed), api_(options(seed)), call_(api_.transport.open("/etcdserverpb.Watch/Watch")) {
+  explicit Model(uint64_t seed)
+      : rng_(seed), api_(options(seed)), call_(api_.transport.open("/etcdserverpb.Watch/Watch")) {
     api_.client.history_changes = 1 + rng_.below(8);
     api_.transport.low_water = 600;
   }
@@ -83,7 +84,9 @@ class Model {
     std::map<std::string, std::optional<std::string>> changes;
     const uint64_t count = rng_.chance(1, 4) ? 1 + rng_.below(4) : 1;
     for (uint64_t i = 0; i < count; ++i) {
-      changes[key()] = rng_.chance(1, 4) ? std::nullopt : std::optional(std::string(rng_.below(700), 'v') + std::to_string(rng_.next()));
+      changes[key()] = rng_.chance(1, 4)
+                           ? std::nullopt
+                           : std::optional(std::string(rng_.below(700), 'v') + std::to_string(rng_.next()));
     }
     for (const auto& [k, v] : changes) {
       if (v) {
@@ -100,8 +103,12 @@ class Model {
       const auto old = state_.find(k);
       const bool existed = old != state_.end();
       if (!v && !existed) continue;
-      log_.push_back({.revision = revision, .key = k, .put = v.has_value(), .value = v.value_or(""),
-                      .before = existed ? old->second : "", .existed = existed});
+      log_.push_back({.revision = revision,
+                      .key = k,
+                      .put = v.has_value(),
+                      .value = v.value_or(""),
+                      .before = existed ? old->second : "",
+                      .existed = existed});
       if (v) {
         state_[k] = *v;
       } else {

@@ -19,10 +19,10 @@ class WatchResponse;
 
 namespace witan::api::etcd {
 
-// A watcher is live (attached to the hub), behind (waiting to read history), reading, or dead (cancelled by compaction but
-// known until the client cancels it). Its position is `next`: every event before it was sent, none from it on. Whatever
-// happens to it - a slow client, a gap, an error - it goes back to being behind at that position, so nothing is lost,
-// repeated or reordered.
+// A watcher is live (attached to the hub), behind (waiting to read history), reading, or dead (cancelled by compaction
+// but known until the client cancels it). Its position is `next`: every event before it was sent, none from it on.
+// Whatever happens to it - a slow client, a gap, an error - it goes back to being behind at that position, so nothing
+// is lost, repeated or reordered.
 class WatchStream final : public StreamHandler, private ChangeSink {
  public:
   WatchStream(Service& service, CallKey call);

@@ -75,7 +75,8 @@ std::string show(const WatchResponse& response) {
   std::string out;
   for (const mvccpb::Event& event : response.events()) {
     if (!out.empty()) out += ' ';
-    out += event.type() == mvccpb::Event::PUT ? "+" + event.kv().key() + "=" + event.kv().value() : "-" + event.kv().key();
+    out +=
+        event.type() == mvccpb::Event::PUT ? "+" + event.kv().key() + "=" + event.kv().value() : "-" + event.kv().key();
     out += "@" + std::to_string(event.kv().mod_revision());
     if (event.has_prev_kv()) out += "(" + event.prev_kv().value() + ")";
   }
@@ -172,6 +173,20 @@ TEST_F(Watch, AStartThatIsCompactedIsCreatedAndThenCancelled) {
   EXPECT_EQ(response.cancel_reason(), "");
   api.put("k", "more");
   EXPECT_TRUE(watching.quiet());
+}
+
+TEST_F(Watch, AWatcherThatCompactionCancelledDoesNotHoldProgressBack) {
+  for (int i = 0; i < 5; ++i) api.put("k", "v");
+  api.client.apply(store::Compact{.revision = store::Revision(4)});
+  const int64_t id = watching.watch("k", "", 3);
+  watching.next();
+  watching.ask_progress();
+  EXPECT_TRUE(watching.quiet());  // there is nobody else on the stream
+  watching.watch("k");
+  watching.ask_progress();
+  EXPECT_EQ(watching.next().watch_id(), -1);
+  watching.cancel(id);  // and its id is free again
+  EXPECT_TRUE(watching.next().canceled());
 }
 
 TEST_F(Watch, AStartAtTheCompactedRevisionIsServed) {
