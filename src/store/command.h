@@ -16,7 +16,8 @@
 
 namespace witan::store {
 
-// ---- Operations. Views point into the bytes they were decoded from, or into the request being low
+// ---- Operations -----------------------------------------------------------------------------------
+// Views point into the bytes they were decoded from, or into the request being lowered.
 
 struct Put {
   std::string_view key;

@@ -197,8 +197,9 @@ bool SnapshotDecoder::Progress::read_position(std::string_view body) {
   positioned = true;
   // Far below the largest number, so that counting up from it never overflows.
   constexpr Revision kMaxRevision(int64_t{1} << 62);
-  if (!r.ok() || state->revision < Revision(1) || state->revision > kMaxRevision || state->compacted < Revision(-1) ||
-      state->compacted > state->revision) {
+  constexpr uint64_t kMaxAllocated = uint64_t{1} << 60;  // likewise for lease ids
+  if (!r.ok() || allocated > kMaxAllocated || state->revision < Revision(1) || state->revision > kMaxRevision ||
+      state->compacted < Revision(-1) || state->compacted > state->revision) {
     return false;
   }
   state->leases.restore_allocated(allocated);
