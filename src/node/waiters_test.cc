@@ -47,6 +47,7 @@ TEST(Waiters, WhatASnapshotSkipsIsUnknown) {
   std::vector<uint64_t> unseen;
   waiters.skipped(raft::Index(10), unseen);
   EXPECT_EQ(unseen, std::vector{a});
+  waiters.take(a);
   unseen.clear();
   waiters.skipped(raft::Index(20), unseen);
   EXPECT_EQ(unseen, std::vector{b});
