@@ -14,6 +14,9 @@ struct NetworkOptions {
   // close_after_flush() gives up when the peer took nothing for this long, and waits this long for the peer's own
   // close.
   Duration linger = seconds(2);
+  // What the peer may still send meanwhile: it is thrown away, because closing with bytes unread would reset the
+  // connection and lose what was sent last. More than HTTP/2's windows let an honest client have under way.
+  size_t max_discarded = size_t{16} << 20;
   Logger log;
 };
 

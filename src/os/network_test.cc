@@ -374,6 +374,23 @@ TEST_F(NetworkTest, CloseAfterFlushDoesNotWaitForeverForAPeerThatTakesNothing) {
   drop(server, server_);
 }
 
+TEST_F(NetworkTest, CloseAfterFlushDoesNotListenForeverToAPeerThatDoesNotStop) {
+  listen();
+  RawClient client;
+  client.connect(listener_->local());
+  client.send("x");
+  Recorder server;
+  server.after_bytes = [&](std::string_view) {
+    server.connection->write(chain("enough"));
+    server.connection->close_after_flush();
+  };
+  serve(server);
+  EXPECT_EQ(client.receive(6), "enough");
+  client.send(std::string(64 << 20, 'x'));  // returns when the connection is reset
+  EXPECT_EQ(server.closed.take(), "closed: the peer did not stop sending");
+  drop(server, server_);
+}
+
 TEST_F(NetworkTest, AConnectionMayBeDestroyedInEachOfItsCalls) {
   listen();
   for (int round = 0; round < 20; ++round) {

@@ -97,7 +97,11 @@ void Stream::on_read(const error_code& error, size_t n) {
     std::string text;
     return end(closing_ ? "closed" : reason_of(error, text));
   }
-  if (closing_) return read();  // what still arrives is thrown away, so that closing does not reset the connection
+  if (closing_) {
+    discarded_ += n;
+    if (discarded_ > options_.max_discarded) return end("closed: the peer did not stop sending");
+    return read();
+  }
   if (paused_) {
     held_ = n;
     return;

@@ -73,6 +73,7 @@ class Stream final : public env::Connection, public TurnEnd {
   bool closing_ = false;      // close_after_flush() was called
   bool half_closed_ = false;  // everything was sent and the peer was told
   size_t linger_unsent_ = 0;  // at the last look
+  size_t discarded_ = 0;      // bytes read since closing_
   env::TimerId linger_timer_ = 0;
   bool ended_ = false;
   std::string end_reason_;

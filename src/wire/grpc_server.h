@@ -65,7 +65,8 @@ struct GrpcServerOptions {
   uint32_t max_streams = 10'000;              // announced; more at once are refused
   uint32_t stream_window = 1u << 20;          // bytes a client may send ahead on one stream
   uint32_t connection_window = 8u << 20;      // and on all together
-  size_t max_header_list = size_t{64} << 10;  // names + values + 32 each; more fails the stream
+  size_t max_header_list = size_t{64} << 10;  // announced; names + values + 32 each; more fails the stream, and a list
+                                              // of more than nine frames the connection
   size_t max_unfinished = size_t{64} << 20;  // bytes of messages not complete or not read, all streams; the stream that
                                              // would exceed it fails with ResourceExhausted
   size_t max_queued = size_t{16} << 20;      // queued output above which the client's messages wait until half is out

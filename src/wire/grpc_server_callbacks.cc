@@ -14,6 +14,8 @@ namespace {
 constexpr std::array<std::string_view, 17> kStatusText = {"0", "1",  "2",  "3",  "4",  "5",  "6",  "7", "8",
                                                           "9", "10", "11", "12", "13", "14", "15", "16"};
 
+constexpr size_t kMaxContinuations = 8;  // CONTINUATION frames after one HEADERS frame
+
 // Static text in a header: nghttp2 copies neither name nor value.
 nghttp2_nv constant(std::string_view name, std::string_view value) {
   auto* n = reinterpret_cast<uint8_t*>(const_cast<char*>(name.data()));
@@ -184,6 +186,9 @@ void GrpcServerConnection::Session::start_http2() {
   nghttp2_option_set_no_closed_streams(option, 1);
   // Resets are judged by resets_: nghttp2's own limiter reads the system's clock.
   nghttp2_option_set_stream_reset_rate_limit(option, std::numeric_limits<uint32_t>::max(), 1);
+  // A header block is read to its end even when it is too long, for the sake of the compression's state: this many
+  // frames of 16 KiB at most, of which max_header_list is kept (CVE-2024-28182).
+  nghttp2_option_set_max_continuations(option, kMaxContinuations);
   CHECK(nghttp2_session_server_new2(&http2_, callbacks, this, option) == 0, "out of memory");
   nghttp2_option_del(option);
   nghttp2_session_callbacks_del(callbacks);

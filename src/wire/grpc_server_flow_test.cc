@@ -493,6 +493,66 @@ TEST(GrpcFlood, OrdinaryCancelsAreNotAFlood) {
   EXPECT_FALSE(j.server.wants_close());
 }
 
+// One HEADERS or CONTINUATION frame on stream 1 whose block is `fields` copies of one literal field of 40 bytes.
+std::string header_frame(uint8_t type, uint8_t flags, size_t fields) {
+  constexpr std::string_view kField("\0\4x-ab\x21yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy", 40);
+  const size_t size = fields * kField.size();
+  std::string frame = {0,
+                       static_cast<char>(size >> 8),
+                       static_cast<char>(size & 0xff),
+                       static_cast<char>(type),
+                       static_cast<char>(flags),
+                       0,
+                       0,
+                       0,
+                       1};
+  for (size_t i = 0; i < fields; ++i) frame += kField;
+  return frame;
+}
+constexpr uint8_t kHeaders = 1;
+constexpr uint8_t kContinuation = 9;
+constexpr uint8_t kEndHeaders = 4;
+
+// nghttp2's client would object to answers for a stream that it has not opened: what follows looks at the bytes.
+std::string bytes_from(GrpcServerConnection& server) {
+  std::string bytes;
+  while (server.wants_write()) bytes += server.take_output().flatten();
+  return bytes;
+}
+constexpr std::string_view kRstStream1("\0\0\4\3\0\0\0\0\1", 9);
+
+TEST(GrpcFlood, AHeaderBlockWithoutEndEndsTheConnection) {
+  for (const size_t fields : {400u, 1u, 0u}) {  // above and below the largest header list, and no bytes at all
+    Joined j;
+    j.run();
+    j.to_server(header_frame(kHeaders, 0, 1));
+    std::string answer;
+    int frames = 0;
+    for (; frames < 1000 && !j.server.wants_close(); ++frames) {
+      j.to_server(header_frame(kContinuation, 0, fields));
+      answer += bytes_from(j.server);
+      EXPECT_LT(j.server.memory(), size_t{64} << 10);
+    }
+    EXPECT_EQ(frames, 9);
+    constexpr std::string_view kCalm("\0\0\0\xbtoo_many_continuations", 26);  // a GOAWAY's end: ENHANCE_YOUR_CALM
+    EXPECT_TRUE(answer.ends_with(kCalm)) << fields;
+    EXPECT_EQ(j.server.close_reason(), "too_many_continuations");
+    EXPECT_THAT(j.handler.log, ElementsAre());
+  }
+}
+
+TEST(GrpcFlood, ATooLongHeaderListInFewFramesCostsItsStreamOnly) {
+  Joined j;
+  j.run();
+  j.to_server(header_frame(kHeaders, 0, 400));
+  for (int i = 0; i < 7; ++i) j.to_server(header_frame(kContinuation, 0, 400));
+  j.to_server(header_frame(kContinuation, kEndHeaders, 400));
+  EXPECT_THAT(bytes_from(j.server), HasSubstr(kRstStream1));
+  EXPECT_FALSE(j.server.wants_close());
+  EXPECT_EQ(j.server.open_streams(), 0u);
+  EXPECT_THAT(j.handler.log, ElementsAre());
+}
+
 TEST(GrpcFlood, ABurstOfCallsThatTimeOutIsNotAFlood) {
   GrpcServerOptions options;
   options.reset_burst = 50;

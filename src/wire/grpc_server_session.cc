@@ -77,6 +77,7 @@ void GrpcServerConnection::Session::feed_http2(std::string_view bytes) {
   if (terminated_) return;
   run_callbacks_due();
   const ssize_t n = nghttp2_session_mem_recv(http2_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  if (n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) return terminate(NGHTTP2_ENHANCE_YOUR_CALM, "too_many_continuations");
   // Damage inside a frame is answered by nghttp2 with a GOAWAY; what it returns as an error is beyond that.
   if (n < 0) die(nghttp2_strerror(static_cast<int>(n)));
 }
