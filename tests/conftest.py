@@ -24,7 +24,6 @@ KNOWN_GAPS = {
     "test_bad_input.py::test_a_directory_of_another_member": "a directory of another member is not refused at start",
     "test_bad_input.py::test_a_directory_of_another_cluster": "a directory of another cluster is retried, not refused",
     "test_bad_input.py::test_a_full_disk": "several lines tell of the full disk, not one",
-    "test_bad_input.py::test_endless_headers": "an endless header block is read without a bound in bytes",
     "test_differential.py::test_random_requests": "fixed after the last full run, to be confirmed",
     "test_differential.py::test_maintenance_and_cluster_errors": "fixed after the last full run, to be confirmed",
     "test_etcdctl.py::test_elect": "fixed after the last full run, to be confirmed",
