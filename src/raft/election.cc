@@ -120,8 +120,7 @@ bool Raft::Core::catch_up_with_term(NodeId from, const Message& message) {
   }
   if (const auto* reply = std::get_if<VoteReply>(&message); reply != nullptr && reply->pre && reply->granted)
     return true;
-  const bool leads = std::holds_alternative<AppendRequest>(message) || std::holds_alternative<Heartbeat>(message);
-  become_follower(term_of(message), leads ? from : kNobody);
+  become_follower(term_of(message), kNobody);  // a leader is believed when its message is handled
   return true;
 }
 

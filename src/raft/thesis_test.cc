@@ -376,6 +376,42 @@ TEST(Section4_1_Membership, WhatIsJointAndWhatIsNot) {
   }
 }
 
+TEST(Section4_1_Membership, ARemovedMemberIsToldAndThenForgotten) {
+  for (const bool answers : {true, false}) {
+    Solo one;
+    one.lead_with(2);
+    one.accept(3);
+    one.step(ProposeMembership{.target = members({1, 2}), .only_in = {}});
+    EXPECT_EQ(one.raft.progress().size(), 1U);
+    one.accept(2);
+    ASSERT_TRUE(one.raft.configuration_committed());
+    if (answers) {
+      one.accept(3);
+      EXPECT_EQ(one.take_sent<Heartbeat>(3).back().commit, Index(2));
+    } else {
+      const Instant begin = one.now;
+      for (; one.now - begin < milliseconds(2000); one.wake()) {
+        one.receive(2, HeartbeatReply{.term = Term(1), .round = 0});
+      }
+    }
+    one.sent.clear();
+    one.propose("a");
+    one.wake();
+    EXPECT_TRUE(std::ranges::none_of(one.sent, [](const Envelope& envelope) { return envelope.to == NodeId(3); }));
+  }
+}
+
+TEST(Section4_1_Membership, AMemberThatComesBackStartsFromNothing) {
+  Solo one;
+  one.lead_with(2);
+  one.accept(3);
+  one.step(ProposeMembership{.target = members({1, 2}), .only_in = {}});
+  one.accept(2);
+  one.step(ProposeMembership{.target = members({1, 2, 3}), .only_in = {}});
+  EXPECT_EQ(one.raft.progress()[1].id, NodeId(3));
+  EXPECT_EQ(one.raft.progress()[1].match, Index(0));
+}
+
 TEST(Section4_2_1_CatchingUp, ALearnerIsNotCounted) {
   Initial initial{.snapshot = {.configuration = members({1, 2}, {3})}};
   Solo one(std::move(initial), {});
