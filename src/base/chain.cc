@@ -1,5 +1,7 @@
 #include "base/chain.h"
 
+#include <utility>
+
 #include "base/check.h"
 
 namespace witan {
@@ -26,8 +28,7 @@ void Chain::append(const Blob& owner, std::string_view slice) {
 void Chain::append(Chain&& other) {
   if (other.empty()) return;
   if (empty()) {
-    *this = std::move(other);
-    other.clear();
+    *this = std::exchange(other, Chain());
     return;
   }
   for (size_t i = other.first_; i < other.nodes_.size(); ++i) {
