@@ -1,5 +1,6 @@
 """Three members: every one serves, any one may be lost, more may join, none answers stale."""
 
+import concurrent.futures
 import queue
 import threading
 import time
@@ -379,3 +380,26 @@ def test_a_stream_that_requires_a_leader_ends_without_one(three):
             next(stream)
     requests.put(None)
     assert client.code_and_text(caught.value) == ("UNAVAILABLE", "etcdserver: no leader")
+
+
+@pytest.mark.long
+def test_a_large_delete_does_not_cost_the_lead(make_cluster):
+    """One request that deletes a million keys outlasts an election timeout: the followers hear the leader meanwhile."""
+    keys = 1_000_000
+    cluster = make_cluster(3, heartbeat_ms=40, election_ms=400)
+    members = Members(cluster)
+    c = members.clients[members.leader()]
+
+    def load(first):
+        puts = [rpc.RequestOp(request_put=rpc.PutRequest(key=b"%07d" % (first + i), value=b"x" * 100))
+                for i in range(125)]
+        c.call("Txn", success=puts)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(load, range(0, keys, 125)))
+    terms = {s: members.status(s).raftTerm for s in cluster.servers}
+    assert c.call("DeleteRange", timeout_s=60, key=b"0", range_end=b"\0").deleted == keys
+    for server in cluster.servers:
+        assert members.clients[server].get(b"0", range_end=b"\0", count_only=True).count == 0
+        assert members.status(server).raftTerm == terms[server]
+    members.close()

@@ -76,6 +76,7 @@ class Joiner final : public peer::Handler {
       if (std::ranges::find(member.peer_urls, options_.peer_url) == member.peer_urls.end()) continue;
       return finish(Identity{.cluster_id = answer->cluster_id,
                              .member = raft::NodeId(member.id),
+                             .name = options_.name,
                              .directory_uuid = uuid_,
                              .token = answer->token,
                              .initial_configuration = {},
@@ -133,13 +134,15 @@ Result<Identity> found_cluster(const Options& options, const std::string& direct
     }
     members.push_back({member.name, member.peer_url});
   }
-  const raft::Configuration configuration = initial_configuration(members, options.token);
+  const std::string token = options.token.value_or("witan-cluster");
+  const raft::Configuration configuration = initial_configuration(members, token);
   std::vector<uint64_t> ids;
   for (const raft::Member& member : configuration.members) ids.push_back(member.id.value);
-  return Identity{.cluster_id = make_cluster_id(ids, options.token),
-                  .member = raft::NodeId(make_member_id({options.peer_url}, options.token, 0)),
+  return Identity{.cluster_id = make_cluster_id(ids, token),
+                  .member = raft::NodeId(make_member_id({options.peer_url}, token, 0)),
+                  .name = options.name,
                   .directory_uuid = directory_uuid,
-                  .token = options.token,
+                  .token = token,
                   .initial_configuration = raft::encode(configuration),
                   .known_members = {}};
 }

@@ -190,8 +190,8 @@ class SnapshotStream {
   virtual ~SnapshotStream() = default;  // gives up
   // The next piece, at most about `max_bytes`; empty at the end.
   virtual void next(size_t max_bytes, Function<void(Answer<Blob>)> done) = 0;
-  // Bytes still to come as far as known (etcd's remaining_bytes).
-  virtual int64_t remaining() const = 0;
+  // Bytes in pieces that have not come yet; exact.
+  virtual uint64_t remaining() const = 0;
 };
 
 class Client {

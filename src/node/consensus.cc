@@ -14,6 +14,7 @@ Consensus::Consensus(ConsensusOptions options, raft::Initial initial, env::Loop&
     for (raft::Envelope& envelope : done.then_send) peers_->send(std::move(envelope));
     stalled_ = false;
     feed(raft::Persisted{done.ticket});
+    settle_durable();
   });
   log_.on_failure([this](Error error) {
     feed(raft::StepDown{"the log cannot be written"});
@@ -109,8 +110,6 @@ void Consensus::watch_disk() {
   }
 }
 
-void Consensus::step_down(std::string reason) { feed(raft::StepDown{std::move(reason)}); }
-
 void Consensus::on_standing(const raft::Standing& standing) {
   const raft::Standing before = std::exchange(standing_, standing);
   if (before.leader != standing.leader || before.term != standing.term) {
@@ -138,8 +137,8 @@ void Consensus::on_configuration(const raft::Configuration& configuration) {
 
 // ---- Proposals ----------------------------------------------------------------------------------
 
-void Consensus::propose(Proposal proposal) {
-  waiting_.push_back(std::move(proposal));
+void Consensus::propose(std::vector<Proposal> proposals) {
+  waiting_.insert(waiting_.end(), std::make_move_iterator(proposals.begin()), std::make_move_iterator(proposals.end()));
   if (std::exchange(flush_posted_, true)) return;
   loop_.post([this] { flush(); });
 }
@@ -286,7 +285,7 @@ void Consensus::call_leader(CallKind kind, peer::Lane lane, Blob payload, Durati
 
 // ---- Members ------------------------------------------------------------------------------------
 
-void Consensus::change_members(const MemberChange& change, Function<void(Result<ChangeResult>)> done) {
+void Consensus::change_members(MemberChange change, Function<void(Result<ChangeResult>)> done) {
   if (standing_.role == raft::Role::Leader) return change_as_leader(change, std::move(done));
   call_leader(CallKind::ChangeMembers, peer::Lane::Control, encode_change(change), options_.raft.election * 5,
               [done = std::move(done)](Result<Blob> reply) mutable {
@@ -455,7 +454,20 @@ void Consensus::applied(raft::Index index, WallTime stamp) {
   feed(raft::Applied{index});
 }
 
+void Consensus::when_durable(raft::Index index, Task done) {
+  until_durable_.emplace(index, std::move(done));
+  settle_durable();
+}
+
+void Consensus::settle_durable() {
+  while (!until_durable_.empty() && until_durable_.begin()->first <= raft_.durable_index()) {
+    auto due = until_durable_.extract(until_durable_.begin());
+    due.mapped()();
+  }
+}
+
 void Consensus::compact(raft::Index index) {
+  if (const auto needed = snapshots_.needed_after()) index = std::min(index, *needed);
   feed(raft::Compact{index});
   log_.compact(index);
 }

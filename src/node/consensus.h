@@ -1,5 +1,4 @@
 // Raft, its log and its peers as one object: commands go in, committed entries come out, in order (core P4).
-// The state side talks to it only through the calls below and Applier; both run on their own loop or share one.
 #pragma once
 
 #include <cstdint>
@@ -15,43 +14,13 @@
 #include "base/rng.h"
 #include "env/loop.h"
 #include "node/calls.h"
+#include "node/halves.h"
 #include "node/log_writer.h"
 #include "node/membership.h"
 #include "peer/peer.h"
 #include "raft/raft.h"
 
 namespace witan::node {
-
-// A command on its way into the log. `request` is the state's name for it; 0: nobody waits.
-struct Proposal {
-  uint64_t request = 0;
-  Blob command;
-};
-
-// The state, as consensus sees it.
-class Applier {
- public:
-  virtual ~Applier() = default;
-  // Entries to apply, in order, each once.
-  virtual void committed(std::vector<raft::Entry> entries) = 0;
-  // A received snapshot replaces the state; entries after it follow.
-  virtual void install(raft::SnapshotMeta meta) = 0;
-
-  // What became of proposals, in part: where in the log they stand, ...
-  virtual void accepted(std::vector<uint64_t> requests, raft::Accepted where) = 0;
-  // ... that they are certainly not in it (core P2), ...
-  virtual void refused(std::vector<Proposal> proposals, Error why) = 0;
-  // ... or that nobody knows: only seeing them applied can tell.
-  virtual void lost(std::vector<uint64_t> requests) = 0;
-
-  virtual void standing(const raft::Standing& standing) = 0;
-  // `configuration` was appended; at `index` it is committed when that is applied.
-  virtual void configuration(const raft::Configuration& configuration) = 0;
-  // Questions of other members that the state answers.
-  virtual void on_call(raft::NodeId from, peer::Call call, peer::Responder respond) = 0;
-  // The member cannot go on (a failed disk): the process must end with this message.
-  virtual void fatal(Error error) = 0;
-};
 
 // Snapshot files, as consensus needs them.
 class SnapshotPort {
@@ -61,6 +30,8 @@ class SnapshotPort {
   virtual void send_newest(raft::NodeId to, raft::Term term, Function<void(bool delivered)> done) = 0;
   virtual std::unique_ptr<peer::SnapshotSink> receive(raft::NodeId from, raft::Term term, raft::SnapshotMeta meta,
                                                       uint64_t size) = 0;
+  // The lowest index that members being sent a snapshot will go on from; entries above it should stay in the log.
+  virtual std::optional<raft::Index> needed_after() const = 0;
 };
 
 struct ConsensusOptions {
@@ -73,7 +44,7 @@ struct ConsensusOptions {
   Duration max_clock_lag = seconds(60);
 };
 
-class Consensus final : public peer::Handler {
+class Consensus final : public Agreement, public peer::Handler {
  public:
   Consensus(ConsensusOptions options, raft::Initial initial, env::Loop& loop, LogWriter& log, SnapshotPort& snapshots,
             Applier& applier, Rng rng, Logger logger);
@@ -83,36 +54,25 @@ class Consensus final : public peer::Handler {
   // Begins to run timers and take part. Requires connect().
   void start();
 
-  // Appends (leader) or forwards (follower) at the end of this turn, together with all others of it.
-  void propose(Proposal proposal);
-  // For what only the leader of `term` may propose (core P3). Never forwarded; a refusal is told through `done`.
-  void propose_in(raft::Term term, Blob command, Function<void(raft::ProposeResult)> done);
-  // The index a linearizable read that arrived before this call must wait for; an error means: ask again.
-  void read_index(Function<void(Result<raft::Index>)> done);
-  // As read_index, but only the leader itself answers; others fail with NotLeader (core L2).
-  void confirm_leadership(Function<void(Result<raft::Index>)> done);
+  // Agreement
+  void propose(std::vector<Proposal> proposals) override;
+  void propose_in(raft::Term term, Blob command, Function<void(raft::ProposeResult)> done) override;
+  void read_index(Function<void(Result<raft::Index>)> done) override;
+  void call_leader(CallKind kind, peer::Lane lane, Blob payload, Duration timeout,
+                   Function<void(Result<Blob>)> done) override;
+  void change_members(MemberChange change, Function<void(Result<ChangeResult>)> done) override;
+  void transfer_leadership(raft::NodeId to, Function<void(Result<>)> done) override;
+  void applied(raft::Index index, WallTime stamp) override;
+  void when_durable(raft::Index index, Task done) override;
+  void compact(raft::Index index) override;
 
-  // Asks the leader something; fails with NotLeader when certainly nobody was asked, Unknown when no answer came.
-  void call_leader(CallKind kind, peer::Lane lane, Blob payload, Duration timeout, Function<void(Result<Blob>)> done);
-
-  void change_members(const MemberChange& change, Function<void(Result<ChangeResult>)> done);
   // Makes the group know this member's name, URLs and directory. Repeated until the group has it; then `done`.
   void publish(MemberRecord self, Task done);
-  void transfer_leadership(raft::NodeId to, Function<void(Result<>)> done);
   // Hands over leadership if this member has it, then calls `done`; at the latest after `patience`.
   void retire(Duration patience, Task done);
 
-  // The state has applied up to `index`; `stamp` is the largest it has seen.
-  void applied(raft::Index index, WallTime stamp);
-  // A snapshot at `snapshot` is durable: entries up to `index` may go from the log.
-  void compact(raft::Index index);
   // A received snapshot is durable.
   void snapshot_received(raft::NodeId from, raft::Term term, raft::SnapshotMeta meta);
-  void step_down(std::string reason);
-
-  const raft::Raft& raft() const { return raft_; }
-  // Where a snapshot may be taken at most: durable here and committed (core S4).
-  raft::Index durable_index() const { return raft_.durable_index(); }
 
   // peer::Handler
   void on_message(raft::Envelope envelope) override;
@@ -132,6 +92,9 @@ class Consensus final : public peer::Handler {
     raft::NodeId subject;
     Function<void(Result<ChangeResult>)> done;
   };
+
+  // As read_index, but only the leader itself answers; others fail with NotLeader (core L2).
+  void confirm_leadership(Function<void(Result<raft::Index>)> done);
 
   void feed(raft::Event event, Function<void(raft::ProposeResult)> proposed = {});
   void drive();
@@ -159,7 +122,9 @@ class Consensus final : public peer::Handler {
   void record_member(raft::NodeId id, const MemberRecord& published, Function<void(Result<>)> done);
   void settle_changes();
   void settle_transfer(Result<> result);
+  void settle_durable();
   void publish_again();
+
   const ConsensusOptions options_;
   env::Loop& loop_;
   LogWriter& log_;
@@ -181,6 +146,8 @@ class Consensus final : public peer::Handler {
   bool flush_posted_ = false;
   WallTime largest_stamp_;
   raft::Index applied_;
+
+  std::multimap<raft::Index, Task> until_durable_;
 
   uint64_t next_read_ = 0;
   std::map<uint64_t, Function<void(Result<raft::Index>)>> reads_;

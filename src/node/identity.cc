@@ -51,6 +51,7 @@ Result<std::optional<Identity>> read_identity(env::Disk& disk, const std::string
       case 4: identity.token = r.bytes(); break;
       case 5: identity.initial_configuration = r.bytes(); break;
       case 6: identity.known_members = r.bytes(); break;
+      case 7: identity.name = r.bytes(); break;
       default: break;
     }
   }
@@ -67,6 +68,7 @@ Result<> write_identity(env::Disk& disk, const std::string& directory, const Ide
   w.bytes(4, identity.token);
   w.bytes(5, identity.initial_configuration);
   w.bytes(6, identity.known_members);
+  w.bytes(7, identity.name);
   std::string head(kMagic);
   put_fixed32(head, crc32c(body));
 
@@ -79,6 +81,22 @@ Result<> write_identity(env::Disk& disk, const std::string& directory, const Ide
   if (auto synced = (*file)->sync(); !synced) return synced;
   if (auto renamed = disk.rename(temporary, directory + "/identity"); !renamed) return renamed;
   return disk.sync_directory(directory);
+}
+
+Result<> check_owner(const Identity& identity, const std::string& directory, const std::string& name,
+                     const std::optional<std::string>& token) {
+  if (!identity.name.empty() && identity.name != name) {
+    return fail(Code::Invalid, fmt::format("the data directory {} is member {}'s, and this is {}: give --name {}, or "
+                                           "this member a --data-dir of its own",
+                                           directory, identity.name, name, identity.name));
+  }
+  if (token && *token != identity.token) {
+    return fail(Code::Invalid,
+                fmt::format("the data directory {} belongs to the cluster with the token '{}', not '{}': "
+                            "correct --initial-cluster-token or --data-dir",
+                            directory, identity.token, *token));
+  }
+  return {};
 }
 
 }  // namespace witan::node

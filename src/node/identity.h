@@ -14,6 +14,7 @@ namespace witan::node {
 struct Identity {
   uint64_t cluster_id = 0;
   raft::NodeId member;
+  std::string name;  // as of when the directory was made
   std::string directory_uuid;
   std::string token;
   // Founders only: the configuration that becomes the first entry of everybody's log. Empty for a member that joined.
@@ -28,5 +29,9 @@ struct Identity {
 Result<std::optional<Identity>> read_identity(env::Disk& disk, const std::string& directory);
 // Durable when it returns; all or nothing. Requires that the directory exists.
 Result<> write_identity(env::Disk& disk, const std::string& directory, const Identity& identity);
+
+// Refuses a start with the directory of somebody else: of another member, or, if a token is given, of another cluster.
+Result<> check_owner(const Identity& identity, const std::string& directory, const std::string& name,
+                     const std::optional<std::string>& token);
 
 }  // namespace witan::node

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "node/consensus.h"
+#include "node/halves.h"
 #include "node/read_queue.h"
 
 namespace witan::node {
@@ -88,7 +88,7 @@ void LeaseKeeper::reset_checkpoints() {
   if (resets_.empty()) return;
   store::LeaseCheckpoint reset;
   for (const store::LeaseId id : std::exchange(resets_, {})) reset.items.push_back({id, 0});
-  consensus_->propose_in(term_, store::encode(store::Command{.header = {}, .body = std::move(reset)}),
+  agreement_->propose_in(term_, store::encode(store::Command{.header = {}, .body = std::move(reset)}),
                          [this](raft::ProposeResult result) {
                            if (!result) logger_.warn("renewals wait: {}", result.error().message);
                          });
@@ -98,7 +98,7 @@ void LeaseKeeper::renew_there(std::vector<Renewal> batch) {
   std::vector<LeaseName> names;
   names.reserve(batch.size());
   for (const Renewal& renewal : batch) names.push_back(renewal.lease);
-  consensus_->call_leader(CallKind::RenewLeases, peer::Lane::Control, encode_renewals(names), election_ * 2,
+  agreement_->call_leader(CallKind::RenewLeases, peer::Lane::Control, encode_renewals(names), election_ * 2,
                           [batch = std::move(batch)](Result<Blob> reply) mutable {
                             Result<std::vector<int64_t>> ttls =
                                 reply ? decode_ttls(reply->view()) : std::unexpected(std::move(reply.error()));
@@ -146,7 +146,7 @@ void LeaseKeeper::answer_renewals(peer::Call call, peer::Responder respond) {
 
 void LeaseKeeper::time(LeaseName lease, Function<void(Answer<LeaseTime>)> done) {
   if (lessor_.leading()) return time_here(lease, std::move(done));
-  consensus_->call_leader(CallKind::LeaseTime, peer::Lane::Control, encode_renewals({lease}), election_ * 2,
+  agreement_->call_leader(CallKind::LeaseTime, peer::Lane::Control, encode_renewals({lease}), election_ * 2,
                           [done = std::move(done)](Result<Blob> reply) mutable {
                             Result<LeaseTime> time =
                                 reply ? decode_lease_time(reply->view()) : std::unexpected(std::move(reply.error()));
@@ -241,7 +241,7 @@ void LeaseKeeper::wake() {
   for (const auto& [id, kind] : lessor_.take_expired(now, kExpiriesAtOnce)) propose_end(id, kind);
   auto items = lessor_.take_checkpoints(now, kCheckpointsAtOnce);
   if (!items.empty()) {
-    consensus_->propose_in(
+    agreement_->propose_in(
         term_, store::encode(store::Command{.header = {}, .body = store::LeaseCheckpoint{std::move(items)}}),
         [](raft::ProposeResult) {});  // a lost checkpoint is made up for by the next
   }
@@ -249,7 +249,7 @@ void LeaseKeeper::wake() {
 }
 
 void LeaseKeeper::propose_end(store::LeaseId id, store::LeaseKind kind) {
-  consensus_->propose_in(term_, store::encode(store::Command{.header = {}, .body = store::LeaseRevoke{id, kind}}),
+  agreement_->propose_in(term_, store::encode(store::Command{.header = {}, .body = store::LeaseRevoke{id, kind}}),
                          [this, id](raft::ProposeResult result) {
                            if (result) return;
                            lessor_.not_ended(id);

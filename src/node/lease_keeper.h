@@ -18,14 +18,14 @@
 
 namespace witan::node {
 
-class Consensus;
+class Agreement;
 class ReadQueue;
 
 class LeaseKeeper {
  public:
   LeaseKeeper(env::Loop& loop, Duration election, ReadQueue& reads, Logger logger);
   ~LeaseKeeper();
-  void connect(Consensus& consensus) { consensus_ = &consensus; }
+  void connect(Agreement& agreement) { agreement_ = &agreement; }
 
   // On any member. TTL 0: no such lease.
   void renew(LeaseName lease, Function<void(Answer<LeaseRenewal>)> done);
@@ -68,7 +68,7 @@ class LeaseKeeper {
   const Duration election_;
   ReadQueue& reads_;
   Logger logger_;
-  Consensus* consensus_ = nullptr;
+  Agreement* agreement_ = nullptr;
   Lessor lessor_;
   raft::Term term_;
   bool stopped_ = false;

@@ -5,12 +5,14 @@
 
 #include "base/check.h"
 #include "node/bootstrap.h"
+#include "node/bridge.h"
 #include "node/calls.h"
 #include "node/consensus.h"
 #include "node/identity.h"
 #include "node/log_writer.h"
 #include "node/membership.h"
 #include "node/port.h"
+#include "node/snapshot_transfer.h"
 #include "node/snapshots.h"
 #include "node/state.h"
 
@@ -102,15 +104,20 @@ struct Node::Core {
   std::unique_ptr<env::DirectoryLock> lock;
   Identity identity;
   std::unique_ptr<LogWriter> log;
+  std::unique_ptr<FarLane> file_lane;
   std::unique_ptr<Snapshots> snapshots;
   std::unique_ptr<State> state;
+  std::unique_ptr<FarApplier> applier;
+  std::unique_ptr<SnapshotTransfer> transfer;
   std::unique_ptr<Consensus> consensus;
+  std::unique_ptr<FarAgreement> agreement;
   std::unique_ptr<peer::Peers> peers;
   Task ready;
 
   Core(Options o, World w) : options(std::move(o)), world(w), logger(w.log, "node") {}
   Result<> recover();
   Result<raft::Initial> open_log(const raft::SnapshotMeta& snapshot);
+  void make_snapshots(std::shared_ptr<wal::SnapshotFiles> files, uint64_t newest_bytes);
   void assemble(raft::Initial initial, std::unique_ptr<store::Store> store, raft::SnapshotMeta applied);
   StateOptions state_options() const;
   MemberRecord own_record() const;
@@ -126,6 +133,10 @@ Result<std::unique_ptr<Node>> Node::open(Options options, World world) {
   if (!identity) return std::unexpected(identity.error());
   CHECK(identity->has_value(), "open() before prepare()");
   core->identity = std::move(**identity);
+  if (auto owned = check_owner(core->identity, core->options.data_dir, core->options.name, core->options.token);
+      !owned) {
+    return std::unexpected(owned.error());
+  }
   if (auto recovered = core->recover(); !recovered) return std::unexpected(recovered.error());
   return std::unique_ptr<Node>(new Node(std::move(core)));
 }
@@ -134,18 +145,26 @@ Result<> Node::Core::recover() {
   auto files = wal::SnapshotFiles::open(world.disk, snapshot_directory(options), logger.named("snapshot"));
   if (!files) return std::unexpected(files.error());
   raft::SnapshotMeta meta;
+  uint64_t bytes = 0;
   auto store = std::make_unique<store::Store>();
   if (auto newest = load_newest(**files); !newest) {
     return std::unexpected(newest.error());
   } else if (newest->has_value()) {
     meta = std::move((*newest)->meta);
+    bytes = (*newest)->bytes;
     store = std::move((*newest)->store);
   }
-  snapshots = std::make_unique<Snapshots>(std::move(*files), world.loop, world.file_lane, logger.named("snapshot"));
+  make_snapshots(std::move(*files), bytes);
   auto initial = open_log(meta);
   if (!initial) return std::unexpected(initial.error());
   assemble(std::move(*initial), std::move(store), std::move(meta));
   return {};
+}
+
+void Node::Core::make_snapshots(std::shared_ptr<wal::SnapshotFiles> files, uint64_t newest_bytes) {
+  file_lane = std::make_unique<FarLane>(world.state_loop, world.loop, world.file_lane);
+  snapshots = std::make_unique<Snapshots>(files, *file_lane, newest_bytes, logger.named("snapshot"));
+  transfer = std::make_unique<SnapshotTransfer>(std::move(files), world.file_lane, logger.named("snapshot"));
 }
 
 Result<raft::Initial> Node::Core::open_log(const raft::SnapshotMeta& snapshot) {
@@ -198,8 +217,9 @@ StateOptions Node::Core::state_options() const {
 }
 
 void Node::Core::assemble(raft::Initial initial, std::unique_ptr<store::Store> store, raft::SnapshotMeta applied) {
-  state =
-      std::make_unique<State>(state_options(), std::move(store), std::move(applied), world.loop, *snapshots, logger);
+  state = std::make_unique<State>(state_options(), std::move(store), std::move(applied), world.state_loop, *snapshots,
+                                  logger);
+  applier = std::make_unique<FarApplier>(world.loop, world.state_loop, *state);
   ConsensusOptions consensus_options;
   consensus_options.raft.id = identity.member;
   consensus_options.raft.heartbeat = options.heartbeat;
@@ -208,8 +228,9 @@ void Node::Core::assemble(raft::Initial initial, std::unique_ptr<store::Store> s
   consensus_options.cluster_id = identity.cluster_id;
   consensus_options.known_peers = known_peers();
   Rng rng(world.seed);
-  consensus = std::make_unique<Consensus>(std::move(consensus_options), std::move(initial), world.loop, *log,
-                                          *snapshots, *state, rng.fork("raft"), logger);
+  consensus = std::make_unique<Consensus>(std::move(consensus_options), std::move(initial), world.loop, *log, *transfer,
+                                          *applier, rng.fork("raft"), logger);
+  agreement = std::make_unique<FarAgreement>(world.state_loop, world.loop, *consensus);
   peer::Options peer_options;
   peer_options.self.cluster_id = identity.cluster_id;
   peer_options.self.member = identity.member;
@@ -217,8 +238,8 @@ void Node::Core::assemble(raft::Initial initial, std::unique_ptr<store::Store> s
   peers = std::make_unique<peer::Peers>(std::move(peer_options), world.loop, world.network, rng.fork("peer"),
                                         *consensus, logger.named("peer"));
   consensus->connect(*peers);
-  state->connect(*consensus);
-  snapshots->connect(*consensus, *peers);
+  state->connect(*agreement);
+  transfer->connect(*consensus, *peers);
 }
 
 std::vector<peer::PeerRecord> Node::Core::known_peers() const {
@@ -247,7 +268,7 @@ Node::Node(std::unique_ptr<Core> core) : core_(std::move(core)) {}
 Node::~Node() = default;
 
 std::unique_ptr<Client> Node::make_client(env::Loop& loop) {
-  auto port = std::make_unique<Port>(loop, core_->world.loop, *core_->state, core_->identity.cluster_id,
+  auto port = std::make_unique<Port>(loop, core_->world.state_loop, *core_->state, core_->identity.cluster_id,
                                      core_->identity.member.value, core_->options.max_request_bytes);
   core_->state->add_port(*port);
   return port;
@@ -255,21 +276,31 @@ std::unique_ptr<Client> Node::make_client(env::Loop& loop) {
 
 Result<> Node::start() {
   if (auto listening = core_->peers->listen(core_->options.peer_listen); !listening) return listening;
+  core_->world.state_loop.post([state = core_->state.get()] { state->start(); });
   core_->consensus->start();
   core_->consensus->publish(core_->own_record(), [core = core_.get()] {
-    if (core->ready) core->state->on_ready(std::exchange(core->ready, Task()));
+    if (!core->ready) return;
+    core->world.state_loop.post(
+        [core, ready = on_loop(core->world.loop, std::exchange(core->ready, Task()))]() mutable {
+          core->state->on_ready(std::move(ready));
+        });
   });
   return {};
 }
 
 void Node::on_ready(Task ready) { core_->ready = std::move(ready); }
-void Node::on_fatal(Function<void(Error)> fatal) { core_->state->on_fatal(std::move(fatal)); }
+void Node::on_fatal(Function<void(Error)> fatal) {
+  core_->state->on_fatal(on_loop(core_->world.loop, std::move(fatal)));
+}
 
 void Node::stop(Task done) {
-  core_->consensus->retire(core_->options.election * 2, [this, done = std::move(done)]() mutable {
-    core_->state->stop();
-    core_->snapshots->stop();
-    core_->log->drain(std::move(done));
+  core_->consensus->retire(core_->options.election * 2, [core = core_.get(), done = std::move(done)]() mutable {
+    core->transfer->stop();
+    Task drain = [core, done = std::move(done)]() mutable { core->log->drain(std::move(done)); };
+    core->world.state_loop.post([core, drain = on_loop(core->world.loop, std::move(drain))]() mutable {
+      core->state->stop();
+      drain();
+    });
   });
 }
 

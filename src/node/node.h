@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,7 @@ struct Options {
   };
   std::vector<Initial> initial_cluster;
   bool join_existing = false;
-  std::string token = "witan-cluster";
+  std::optional<std::string> token;  // none: the default for a new cluster, and any for a directory that has one
 
   Duration heartbeat = milliseconds(100);
   Duration election = milliseconds(1000);
@@ -51,9 +52,10 @@ struct Options {
 struct World {
   env::Disk& disk;
   env::Network& network;
-  env::Loop& loop;       // consensus and state
-  env::Lane& log_lane;   // the log's writes and syncs
-  env::Lane& file_lane;  // snapshot files
+  env::Loop& loop;        // consensus, and whoever calls Node
+  env::Loop& state_loop;  // the state; may be the same
+  env::Lane& log_lane;    // the log's writes and syncs; answers to `loop`
+  env::Lane& file_lane;   // snapshot files; answers to `loop`
   LogSink* log = nullptr;
   uint64_t seed = 0;  // for everything random: timeouts, identities
 };
@@ -68,18 +70,19 @@ class Node {
   // Locks and recovers a prepared data directory. Blocks for as long as reading it takes.
   // Errors: another process on the directory, a damaged log, a directory of another cluster.
   static Result<std::unique_ptr<Node>> open(Options options, World world);
+  // Requires: the loops of the world do not run.
   ~Node();
 
   // One per API loop, before start(). Lives on `loop`; destroy it there or after that loop has stopped.
   std::unique_ptr<Client> make_client(env::Loop& loop);
 
-  // Listens for peers and begins. On the node's loop. Errors: the peer address cannot be used.
+  // Listens for peers and begins. On the world's `loop`. Errors: the peer address cannot be used.
   Result<> start();
   // Runs once, when this member serves: a leader is known and the state is as new as the leader's.
   void on_ready(Task ready);
   // The member cannot go on; the process must end with this message. Runs at most once.
   void on_fatal(Function<void(Error)> fatal);
-  // Hands leadership over, answers what waits, makes the log durable, then calls `done`. On the node's loop.
+  // Hands leadership over, answers what waits, makes the log durable, then calls `done`. On the world's `loop`.
   void stop(Task done);
 
   uint64_t cluster_id() const;

@@ -169,7 +169,7 @@ void Port::members(Consistency consistency, Function<void(Answer<std::vector<Mem
 
 void Port::change_members(MemberChange change, Function<void(ChangeResult)> done) {
   submit(StateTask([id = id_, change = std::move(change), done = std::move(done)](State& state) mutable {
-    state.consensus().change_members(change, [&state, id, done = std::move(done)](Result<ChangeResult> result) mutable {
+    state.agreement().change_members(change, [&state, id, done = std::move(done)](Result<ChangeResult> result) mutable {
       if (result) return answer(state, id, std::move(done), std::move(*result));
       const bool untouched = result.error().code == Code::NotLeader;
       answer(state, id, std::move(done),
@@ -180,7 +180,7 @@ void Port::change_members(MemberChange change, Function<void(ChangeResult)> done
 
 void Port::move_leader(MemberId to, Function<void(Result<>)> done) {
   submit(StateTask([id = id_, to, done = std::move(done)](State& state) mutable {
-    state.consensus().transfer_leadership(raft::NodeId(to),
+    state.agreement().transfer_leadership(raft::NodeId(to),
                                           [&state, id, done = std::move(done)](Result<> result) mutable {
                                             answer(state, id, std::move(done), std::move(result));
                                           });
@@ -200,9 +200,8 @@ void Port::hash_kv(store::Revision revision, Function<void(std::expected<KvHash,
 }
 
 void Port::snapshot(Function<void(Answer<std::unique_ptr<SnapshotStream>>)> done) {
-  submit(StateTask([id = id_, done = std::move(done)](State& state) mutable {
-    answer(state, id, std::move(done), Answer<std::unique_ptr<SnapshotStream>>(state.open_snapshot(id)));
-  }));
+  submit(StateTask(
+      [id = id_, done = std::move(done)](State& state) mutable { state.open_snapshot(id, std::move(done)); }));
 }
 
 }  // namespace witan::node

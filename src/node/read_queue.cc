@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "node/consensus.h"
+#include "node/halves.h"
 
 namespace witan::node {
 
@@ -29,7 +29,7 @@ void ReadQueue::start_round() {
   if (waiting_.empty()) return;
   round_ = true;
   asked_ = std::exchange(waiting_, {});
-  consensus_->read_index([this](Result<raft::Index> index) { on_round(std::move(index)); });
+  agreement_->read_index([this](Result<raft::Index> index) { on_round(std::move(index)); });
 }
 
 void ReadQueue::on_round(Result<raft::Index> index) {

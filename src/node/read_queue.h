@@ -14,7 +14,7 @@
 
 namespace witan::node {
 
-class Consensus;
+class Agreement;
 
 class ReadQueue {
  public:
@@ -24,7 +24,7 @@ class ReadQueue {
   // `timeout` ends a question for which no leader can be found.
   ReadQueue(env::Loop& loop, Duration timeout, Duration retry);
   ~ReadQueue();
-  void connect(Consensus& consensus) { consensus_ = &consensus; }
+  void connect(Agreement& agreement) { agreement_ = &agreement; }
 
   void ask(Ready ready);
   // The state has applied `index`: runs what waited for it, in order (core F1).
@@ -48,7 +48,7 @@ class ReadQueue {
   env::Loop& loop_;
   const Duration timeout_;
   const Duration retry_;
-  Consensus* consensus_ = nullptr;
+  Agreement* agreement_ = nullptr;
   raft::Index applied_;
   std::vector<Question> waiting_;  // for the next round
   std::vector<Question> asked_;    // the round under way

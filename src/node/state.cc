@@ -23,7 +23,6 @@ State::State(StateOptions options, std::unique_ptr<store::Store> store, raft::Sn
       configuration_(std::move(applied.configuration)), reads_(loop, options_.request_timeout, milliseconds(20)),
       leases_(loop, options_.election, reads_, logger.named("lease")) {
   reads_.applied(applied_);
-  upkeep_timer_ = loop_.call_at(loop_.now(), [this] { upkeep(); });
 }
 
 State::~State() { loop_.cancel(upkeep_timer_); }
@@ -45,7 +44,7 @@ void State::apply_some() {
     apply(entry);
   }
   flush();
-  consensus_->applied(applied_, store_->largest_stamp());
+  agreement_->applied(applied_, store_->largest_stamp());
   raise_alarms();
   maybe_snapshot();
   if (!inbox_.empty() && !std::exchange(apply_posted_, true)) {
@@ -251,6 +250,7 @@ void State::submit(PortId port, std::vector<Submission> submissions) {
       std::get<StateTask>(submission)(*this);
     }
   }
+  if (!proposals_.empty()) agreement_->propose(std::exchange(proposals_, {}));
 }
 
 void State::propose(PortId port, ProposalRequest request) {
@@ -262,7 +262,7 @@ void State::propose(PortId port, ProposalRequest request) {
   const uint64_t number = waiters_.add(port, std::move(request.done), loop_.now() + options_.request_timeout);
   store::set_origin(request.command, store::Origin{options_.self.value, options_.incarnation, number});
   waiters_.find(number)->maybe_appended = true;
-  consensus_->propose(Proposal{number, std::move(request.command)});
+  proposals_.push_back(Proposal{number, std::move(request.command)});
 }
 
 void State::accepted(std::vector<uint64_t> requests, raft::Accepted where) {
@@ -289,10 +289,9 @@ void State::lost(std::vector<uint64_t> requests) {
 }
 
 void State::retry_parked() {
-  for (Proposal& proposal : waiters_.take_parked()) {
-    waiters_.find(proposal.request)->maybe_appended = true;
-    consensus_->propose(std::move(proposal));
-  }
+  std::vector<Proposal> parked = waiters_.take_parked();
+  for (const Proposal& proposal : parked) waiters_.find(proposal.request)->maybe_appended = true;
+  if (!parked.empty()) agreement_->propose(std::move(parked));
 }
 
 void State::expire(Instant now) {
@@ -478,12 +477,11 @@ void State::on_call(raft::NodeId from, peer::Call call, peer::Responder respond)
 Status State::status() const {
   const store::Usage usage = store_->usage();
   const int64_t quota = store_->settings().memory_quota_bytes;
-  const raft::Raft& raft = consensus_->raft();
   return Status{.cluster_id = 0,
                 .member_id = options_.self.value,
                 .leader = standing_.leader.value,
                 .term = standing_.term.value,
-                .commit_index = raft.commit_index().value,
+                .commit_index = (inbox_.empty() ? applied_ : inbox_.back().index).value,
                 .applied_index = applied_.value,
                 .revision = store_->revision(),
                 .compacted = store_->compacted(),
@@ -506,6 +504,7 @@ void State::stop() {
   }
   reads_.stop();
   leases_.stop();
+  snapshots_.abandon();
   flush();
 }
 

@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 #include "env/loop.h"
-#include "node/consensus.h"
+#include "node/halves.h"
 #include "node/lease_keeper.h"
 #include "node/port.h"
 #include "node/read_queue.h"
@@ -40,11 +40,13 @@ class State final : public Applier {
   State(StateOptions options, std::unique_ptr<store::Store> store, raft::SnapshotMeta applied, env::Loop& loop,
         Snapshots& snapshots, Logger logger);
   ~State() override;
-  void connect(Consensus& consensus) {
-    consensus_ = &consensus;
-    reads_.connect(consensus);
-    leases_.connect(consensus);
+  void connect(Agreement& agreement) {
+    agreement_ = &agreement;
+    reads_.connect(agreement);
+    leases_.connect(agreement);
   }
+  // Begins to keep house. On its loop, after connect() and before anything is applied.
+  void start() { upkeep(); }
 
   // ---- for ports, on this loop
   void add_port(Port& port);  // before loops run
@@ -52,7 +54,7 @@ class State final : public Applier {
   void attach(PortId port);
   void deliver(PortId port, Delivery delivery);
   store::Store& store() { return *store_; }
-  Consensus& consensus() { return *consensus_; }
+  Agreement& agreement() { return *agreement_; }
   LeaseKeeper& leases() { return leases_; }
   ReadQueue& reads() { return reads_; }
   const raft::Standing& current_standing() const { return standing_; }
@@ -60,7 +62,7 @@ class State final : public Applier {
   raft::Index applied_index() const { return applied_; }
   Status status() const;
   // A pinned copy of the state for a client; see Client::snapshot. Closed when the stream is destroyed.
-  std::unique_ptr<SnapshotStream> open_snapshot(PortId port);
+  void open_snapshot(PortId port, Function<void(Answer<std::unique_ptr<SnapshotStream>>)> done);
   void read_snapshot(PortId port, uint64_t id, size_t max_bytes, Function<void(Answer<Blob>)> done);
   void close_snapshot(uint64_t id) { copies_.erase(id); }
   void hash_kv(PortId port, store::Revision revision, Function<void(std::expected<KvHash, HashFailure>)> done);
@@ -136,7 +138,7 @@ class State final : public Applier {
   env::Loop& loop_;
   Snapshots& snapshots_;
   Logger logger_;
-  Consensus* consensus_ = nullptr;
+  Agreement* agreement_ = nullptr;
   std::unique_ptr<store::Store> store_;
 
   raft::Index applied_;
@@ -152,6 +154,7 @@ class State final : public Applier {
 
   std::vector<Outlet> outlets_;
   bool flush_posted_ = false;
+  std::vector<Proposal> proposals_;  // of this turn
   Waiters waiters_;
   ReadQueue reads_;
   LeaseKeeper leases_;

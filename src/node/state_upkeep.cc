@@ -12,7 +12,7 @@ constexpr Duration kUpkeepEvery = milliseconds(100);
 
 void State::upkeep() {
   upkeep_timer_ = loop_.call_at(loop_.now() + kUpkeepEvery, [this] { upkeep(); });
-  if (stopped_ || consensus_ == nullptr) return;
+  if (stopped_) return;
   expire(loop_.now());
   maybe_snapshot();
   if (!standing_.leading || installing_ || compaction_proposed_ || loop_.now() < next_history_check_) return;
@@ -32,7 +32,7 @@ void State::upkeep() {
 }
 
 void State::propose_upkeep(const store::Body& body) {
-  consensus_->propose_in(standing_.term, store::encode(store::Command{.header = {}, .body = body}),
+  agreement_->propose_in(standing_.term, store::encode(store::Command{.header = {}, .body = body}),
                          [this](raft::ProposeResult result) {
                            if (!result) compaction_proposed_ = false;
                          });
@@ -79,18 +79,16 @@ void State::maybe_snapshot() {
                                 ? options_.snapshot_bytes
                                 : std::max<uint64_t>(uint64_t{64} << 20, snapshots_.newest_bytes());
   if (entries_since_snapshot_ < options_.snapshot_entries && bytes_since_snapshot_ < by_bytes) return;
-  // Core S4: never above what this member has on its own disk.
-  if (applied_ > consensus_->durable_index()) return;
   const raft::SnapshotMeta meta{.index = applied_, .term = applied_term_, .configuration = applied_configuration_};
   entries_since_snapshot_ = 0;
   bytes_since_snapshot_ = 0;
   snapshots_.write(*store_, meta, [this, index = meta.index](Result<uint64_t> bytes) {
     if (!bytes) return fatal(std::move(bytes.error()));
     // Core D3: only now may the log before it go, but for what members a little behind still want.
-    uint64_t keep_from = index.value > options_.keep_entries ? index.value - options_.keep_entries : 0;
-    if (const auto needed = snapshots_.needed_after()) keep_from = std::min(keep_from, needed->value);
-    if (keep_from > 0) consensus_->compact(raft::Index(keep_from));
+    const uint64_t keep_from = index.value > options_.keep_entries ? index.value - options_.keep_entries : 0;
+    if (keep_from > 0) agreement_->compact(raft::Index(keep_from));
   });
+  agreement_->when_durable(applied_, [this, index = applied_] { snapshots_.durable(index); });
 }
 
 // ---- Copies of the state for clients ------------------------------------------------------------
@@ -100,48 +98,72 @@ namespace {
 // The client's end. Lives on the port's loop; the encoder stays on the state's.
 class Copy final : public SnapshotStream {
  public:
-  Copy(Port& port, std::shared_ptr<Port*> alive, uint64_t id, int64_t bytes)
-      : port_(port), alive_(std::move(alive)), id_(id), remaining_(bytes) {}
+  Copy(Port& port, std::shared_ptr<Port*> alive, uint64_t id, uint64_t bytes)
+      : port_(port), alive_(std::move(alive)), id_(id), remaining_(std::make_shared<uint64_t>(bytes)) {}
   ~Copy() override {
     if (*alive_ != nullptr) port_.submit(StateTask([id = id_](State& state) { state.close_snapshot(id); }));
   }
   void next(size_t max_bytes, Function<void(Answer<Blob>)> done) override {
-    port_.submit(StateTask([port = port_.id(), id = id_, max_bytes, done = std::move(done)](State& state) mutable {
+    // The answer may come when this is gone already.
+    auto counted = [remaining = remaining_, done = std::move(done)](Answer<Blob> piece) mutable {
+      if (piece) *remaining -= piece->size();
+      done(std::move(piece));
+    };
+    port_.submit(StateTask([port = port_.id(), id = id_, max_bytes, done = std::move(counted)](State& state) mutable {
       state.read_snapshot(port, id, max_bytes, std::move(done));
     }));
-    remaining_ = std::max<int64_t>(remaining_ - static_cast<int64_t>(max_bytes), 0);
   }
-  int64_t remaining() const override { return remaining_; }
+  uint64_t remaining() const override { return *remaining_; }
 
  private:
   Port& port_;
   std::shared_ptr<Port*> alive_;
   const uint64_t id_;
-  int64_t remaining_;
+  std::shared_ptr<uint64_t> remaining_;
 };
+
+NotApplied replaced() { return NotApplied{Refusal::LeaderChanged, "a snapshot replaced the state"}; }
 
 }  // namespace
 
-std::unique_ptr<SnapshotStream> State::open_snapshot(PortId port) {
-  const uint64_t id = ++next_copy_;
-  copies_.emplace(id, std::make_unique<store::SnapshotEncoder>(*store_));
-  Outlet& outlet = outlets_[port];
-  return std::make_unique<Copy>(*outlet.port, outlet.self, id, store_->usage().data_bytes);
+// Clients are told how much is to come, so the copy is measured first, in slices as everything long.
+void State::open_snapshot(PortId port, Function<void(Answer<std::unique_ptr<SnapshotStream>>)> done) {
+  using Opened = Answer<std::unique_ptr<SnapshotStream>>;
+  const auto reply = [this, port, done = std::make_shared<decltype(done)>(std::move(done))](Opened opened) {
+    deliver(port, Task([done, opened = std::move(opened)]() mutable { (*done)(std::move(opened)); }));
+  };
+  const auto measure = [this, port, reply](std::unique_ptr<store::SnapshotEncoder>& encoder) {
+    constexpr size_t kSlice = size_t{128} << 10;
+    if (!encoder->measure(kSlice)) return false;
+    const uint64_t id = ++next_copy_;
+    const uint64_t bytes = encoder->size();
+    copies_.emplace(id, std::move(encoder));
+    Outlet& outlet = outlets_[port];
+    reply(std::make_unique<Copy>(*outlet.port, outlet.self, id, bytes));
+    return true;
+  };
+  // What the encoder is to copy is what is there now: the first slice cannot wait.
+  auto encoder = std::make_unique<store::SnapshotEncoder>(*store_);
+  if (measure(encoder)) return;
+  work_on({[measure, encoder = std::move(encoder)]() mutable { return measure(encoder); },
+           [reply] { reply(std::unexpected(replaced())); }});
 }
 
 void State::read_snapshot(PortId port, uint64_t id, size_t max_bytes, Function<void(Answer<Blob>)> done) {
-  const auto it = copies_.find(id);
-  Answer<Blob> piece = std::unexpected(NotApplied{Refusal::LeaderChanged, "the state was replaced by a snapshot"});
-  if (it != copies_.end()) {
-    std::string bytes;
-    const bool more = it->second->next(max_bytes, bytes);
-    if (!more && bytes.empty()) {
-      piece = Blob("");
-    } else {
-      piece = Blob(bytes);
-    }
-  }
-  deliver(port, Task([done = std::move(done), piece = std::move(piece)]() mutable { done(std::move(piece)); }));
+  const auto reply = [this, port, done = std::make_shared<decltype(done)>(std::move(done))](Answer<Blob> piece) {
+    deliver(port, Task([done, piece = std::move(piece)]() mutable { (*done)(std::move(piece)); }));
+  };
+  if (!copies_.contains(id)) return reply(std::unexpected(replaced()));
+  work_on({[this, id, max_bytes, reply] {
+             const auto it = copies_.find(id);
+             if (it == copies_.end()) return true;  // the client has closed it
+             std::string bytes;
+             const bool more = it->second->next(max_bytes, bytes);
+             if (more && bytes.empty()) return false;
+             reply(Blob(bytes));
+             return true;
+           },
+           [reply] { reply(std::unexpected(replaced())); }});
 }
 
 }  // namespace witan::node

@@ -9,7 +9,7 @@
 
 #include "base/time.h"
 #include "node/client.h"
-#include "node/consensus.h"
+#include "node/halves.h"
 #include "node/port.h"
 
 namespace witan::node {

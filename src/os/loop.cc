@@ -88,8 +88,10 @@ void Loop::Impl::run_timers() {
 
 Loop::Loop(std::string name) : impl_(std::make_unique<Impl>(std::move(name))) {}
 
-Loop::~Loop() {
-  CHECK(impl_->runner.load() == std::thread::id(), "loop {} is destroyed while it runs", impl_->name);
+Loop::~Loop() { close(); }
+
+void Loop::close() {
+  CHECK(impl_->runner.load() == std::thread::id(), "loop {} is closed while it runs", impl_->name);
   std::vector<Task> rest;
   {
     const std::lock_guard lock(impl_->mutex);
@@ -98,6 +100,7 @@ Loop::~Loop() {
   }
   // What tasks own may still cancel timers and say goodbye to the streams.
   rest.clear();
+  impl_->timer_times.clear();
   const auto timers = std::exchange(impl_->timers, {});
 }
 

@@ -25,6 +25,10 @@ class Loop final : public env::Loop {
   // From any thread. Everything posted before it still runs; run() returns after that.
   void stop();
 
+  // Destroys what never ran, and drops what is still posted. For loops whose tasks know each other: close all of them
+  // before the first is destroyed. Requires: run() is not going on, and will not.
+  void close();
+
   Instant now() const override;    // from any thread
   WallTime wall() const override;  // from any thread
   void post(Task task) override;

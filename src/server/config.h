@@ -34,7 +34,7 @@ struct Config {
   std::optional<env::Address> peer_advertise;  // likewise
   std::vector<NamedAddress> initial_cluster;   // likewise: this member alone
   bool join_existing = false;
-  std::string initial_cluster_token = "witan-cluster";
+  std::optional<std::string> initial_cluster_token;  // none: witan-cluster, when one is founded
   Duration heartbeat = milliseconds(100);
   Duration election = milliseconds(1000);
   uint64_t snapshot_entries = 100'000;

@@ -146,7 +146,7 @@ TEST_F(CommandLineTest, EveryFlagIsTaken) {
   ASSERT_EQ(c.initial_cluster.size(), 2u);
   EXPECT_EQ(c.initial_cluster[1].address.text(), "h1:3");
   EXPECT_TRUE(c.join_existing);
-  EXPECT_EQ(c.initial_cluster_token, "t");
+  EXPECT_EQ(c.initial_cluster_token.value_or(""), "t");
   EXPECT_EQ(c.heartbeat, Duration(milliseconds(10)));
   EXPECT_EQ(c.election, Duration(milliseconds(200)));
   EXPECT_EQ(c.snapshot_entries, 5u);

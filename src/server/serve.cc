@@ -71,13 +71,15 @@ class Service {
   Service(const Config& config, LogSink& log)
       : config_(config), log_(&log, "server"), seed_(os::random_seed()),
         network_(os::NetworkOptions{.log = Logger(&log, "net")}), loop_("node"), log_lane_(loop_, "log"),
-        file_lane_(loop_, "files"), options_(node_options(config)), world_{.disk = disk_,
-                                                                           .network = network_,
-                                                                           .loop = loop_,
-                                                                           .log_lane = log_lane_,
-                                                                           .file_lane = file_lane_,
-                                                                           .log = &log,
-                                                                           .seed = seed_} {}
+        file_lane_(loop_, "files"), state_thread_("state"), options_(node_options(config)),
+        world_{.disk = disk_,
+               .network = network_,
+               .loop = loop_,
+               .state_loop = state_thread_.loop(),
+               .log_lane = log_lane_,
+               .file_lane = file_lane_,
+               .log = &log,
+               .seed = seed_} {}
 
   int run();
 
@@ -100,6 +102,7 @@ class Service {
   os::Loop loop_;
   os::Lane log_lane_;
   os::Lane file_lane_;
+  os::LoopThread state_thread_;
   const node::Options options_;
   const node::World world_;
   std::unique_ptr<node::Node> node_;
@@ -137,6 +140,9 @@ int Service::run() {
   signals_.reset();
   listener_.reset();
   for (const auto& api : api_loops_) api->stop_thread();
+  state_thread_.stop();
+  state_thread_.loop().close();
+  loop_.close();
   if (fatal_) return fail_with(*fatal_);
   log_.info("stopped");
   return exit_code_;

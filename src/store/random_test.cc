@@ -348,11 +348,21 @@ class RandomStream : public testing::TestWithParam<uint64_t> {
     SnapshotEncoder encoder(store_);
     const Digest digest = store_.digest();
     const uint64_t at = encoder.applied_index();
-    std::string bytes;
-    while (encoder.next(1 + dice_.rng().below(200), bytes)) {
+    const auto go_on = [this] {
       if (dice_.rng().chance(1, 3)) step();
       if (dice_.rng().chance(1, 3)) store_.compact_step(dice_.rng().below(10));
-      if (HasFatalFailure()) return;
+      return !HasFatalFailure();
+    };
+    const bool measured = dice_.rng().chance(1, 2);
+    while (measured && !encoder.measure(1 + dice_.rng().below(200))) {
+      if (!go_on()) return;
+    }
+    std::string bytes;
+    while (encoder.next(1 + dice_.rng().below(200), bytes)) {
+      if (!go_on()) return;
+    }
+    if (measured) {
+      ASSERT_EQ(bytes.size(), encoder.size());
     }
     SnapshotDecoder decoder;
     for (std::string_view rest = bytes; !rest.empty();) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,13 +23,20 @@ class SnapshotEncoder {
 
   uint64_t applied_index() const;
   Revision revision() const;
-  // Appends about `budget` bytes (at least one row, so a big value may exceed it). False when the stream is complete;
-  // what was appended by that last call belongs to it.
+  // Finds out how long the stream will be, without copying a value: about `budget` bytes of anything else a call. True
+  // when size() is known. The first call must come before next() and before the store applies anything more.
+  bool measure(size_t budget);
+  // Of the whole stream. Requires that measure() has returned true.
+  uint64_t size() const;
+  // Appends about `budget` bytes: more when a row is larger, fewer or none after many keys that have nothing to write.
+  // False when the stream is complete; what was appended by that last call belongs to it.
   bool next(size_t budget, std::string& out);
 
  private:
   struct Progress;
   std::unique_ptr<Progress> progress_;
+  std::unique_ptr<Progress> meter_;  // while measuring
+  std::optional<uint64_t> size_;
 };
 
 // Reads such a stream. Memory is bounded by what was fed: lengths in the stream reserve nothing. Hostile or damaged

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <utility>
 
 #include "base/check.h"
 #include "base/coding.h"
@@ -12,6 +13,7 @@
 namespace witan::store {
 namespace {
 
+// All of a version but its value, which goes behind.
 void write_version(FieldWriter& w, const Version& version) {
   w.sint(2, version.create_revision.value);
   w.sint(3, version.mod_revision.value);
@@ -19,17 +21,21 @@ void write_version(FieldWriter& w, const Version& version) {
   w.sint(5, version.lease.value);
   w.sint(6, version.created.ms());
   w.sint(7, version.modified.ms());
-  if (!version.value.is_null()) w.bytes_always(8, version.value);  // null is not empty
 }
+
+constexpr uint32_t kValueTag = 8 << 3 | static_cast<uint32_t>(WireType::Bytes);
+// What a key that has nothing to write counts for in a budget of bytes.
+constexpr size_t kPassedKey = 64;
+constexpr size_t kChecksumBytes = 4;
 
 }  // namespace
 
 // The tables come first, because rows that change before they are written must be kept; keys and history have versions
 // and only need the pin.
 struct SnapshotEncoder::Progress {
-  explicit Progress(Store& store, State& s)
+  explicit Progress(State& s, Digest d, bool only_measured)
       : state(s), pin(s.pins.hold(s.compacted)), applied_index(s.applied_index), revision(s.revision),
-        compacted(s.compacted), digest(store.digest()), leases(std::in_place, s.leases.rows()),
+        compacted(s.compacted), digest(d), measuring(only_measured), leases(std::in_place, s.leases.rows()),
         directories(std::in_place, s.directories.rows()), next_batch(std::max(s.compacted, Revision(2))) {
     head.append(kSnapshotMagic);
     put_fixed32(head, kSnapshotFormat);
@@ -60,9 +66,28 @@ struct SnapshotEncoder::Progress {
     fields.clear();
     FieldWriter w(fields);
     body(w);
+    finish_record(out, type, {});
+  }
+  // A key with a version, or without one: a deletion. A value may be large: it is copied once, when it is at all.
+  void record_of(std::string& out, RecordType type, const Blob& key, const Version* version) {
+    fields.clear();
+    FieldWriter w(fields);
+    w.bytes(1, key);
+    if (version != nullptr) write_version(w, *version);
+    if (version == nullptr || version->value.is_null()) return finish_record(out, type, {});  // null is not empty
+    put_varint(fields, kValueTag);
+    put_varint(fields, version->value.size());
+    finish_record(out, type, version->value);
+  }
+  void finish_record(std::string& out, RecordType type, std::string_view value) {
     out.push_back(static_cast<char>(type));
-    put_varint(out, fields.size());
+    put_varint(out, fields.size() + value.size());
     out.append(fields);
+    if (measuring) {
+      left_out += value.size();
+    } else {
+      out.append(value);
+    }
     ++records;
   }
 
@@ -107,11 +132,11 @@ struct SnapshotEncoder::Progress {
       if (cursor.done() || compacted <= Revision(2)) return false;
       // What was written at the compacted revision itself comes with that revision's batch.
       const Version* const version = cursor.chain().at(compacted - 1);
-      if (version == nullptr || cursor.chain().at(compacted) != version) continue;
-      record(out, RecordType::Key, [&](FieldWriter& w) {
-        w.bytes(1, cursor.key());
-        write_version(w, *version);
-      });
+      if (version == nullptr || cursor.chain().at(compacted) != version) {
+        passed += kPassedKey;
+        continue;
+      }
+      record_of(out, RecordType::Key, cursor.key(), version);
     }
     if (cursor.done()) return false;
     next_key = cursor.key();
@@ -130,10 +155,7 @@ struct SnapshotEncoder::Progress {
     }
     if (next_change < changes.size()) {
       const Change& change = changes[next_change++];
-      record(out, RecordType::Change, [&](FieldWriter& w) {
-        w.bytes(1, change.key);
-        if (change.after) write_version(w, *change.after);
-      });
+      record_of(out, RecordType::Change, change.key, change.after ? &*change.after : nullptr);
     }
     if (next_change >= changes.size()) {
       next_change = 0;
@@ -162,34 +184,70 @@ struct SnapshotEncoder::Progress {
   const Revision revision;
   const Revision compacted;
   const Digest digest;
+  const bool measuring;  // counts values instead of writing them
   std::optional<LeaseTable::Rows::Walk> leases;
   std::optional<Directories::Rows::Walk> directories;
   std::string next_key;
   Revision next_batch;
   size_t next_change = 0;
 
+  // Works until `budget` bytes are there or as much was looked at in vain. False when all stages are over.
+  bool advance(size_t budget, std::string& out) {
+    const size_t start = out.size();
+    passed = 0;
+    while (stage < kStages.size()) {
+      if (!(this->*kStages[stage])(out)) ++stage;
+      if (out.size() - start + passed >= budget) break;
+    }
+    length += out.size() - start + std::exchange(left_out, 0);
+    return stage < kStages.size();
+  }
+
   std::string head;    // the records that are made at once
   std::string fields;  // of the record being written
   uint64_t records = 0;
+  uint64_t length = 0;  // so far, without the checksum
+  size_t left_out = 0;  // bytes of values in this slice
+  size_t passed = 0;    // keys without a row in this slice, as bytes
   uint32_t crc = 0;
   size_t stage = 0;
 };
 
-SnapshotEncoder::SnapshotEncoder(Store& store) : progress_(std::make_unique<Progress>(store, *store.state_)) {}
+SnapshotEncoder::SnapshotEncoder(Store& store)
+    : progress_(std::make_unique<Progress>(*store.state_, store.digest(), false)) {}
 SnapshotEncoder::~SnapshotEncoder() = default;
 uint64_t SnapshotEncoder::applied_index() const { return progress_->applied_index; }
 Revision SnapshotEncoder::revision() const { return progress_->revision; }
+
+bool SnapshotEncoder::measure(size_t budget) {
+  if (size_) return true;
+  if (meter_ == nullptr) {
+    const Progress& p = *progress_;
+    CHECK(p.length == 0 && p.applied_index == p.state.applied_index, "a snapshot is measured before anything else");
+    meter_ = std::make_unique<Progress>(p.state, p.digest, true);
+  }
+  std::string unused;
+  if (meter_->advance(budget, unused)) return false;
+  size_ = meter_->length + kChecksumBytes;
+  meter_.reset();
+  return true;
+}
+
+uint64_t SnapshotEncoder::size() const {
+  CHECK(size_, "the snapshot has not been measured");
+  return *size_;
+}
 
 bool SnapshotEncoder::next(size_t budget, std::string& out) {
   Progress& p = *progress_;
   const size_t start = out.size();
   if (p.stage == Progress::kStages.size()) return false;
-  do {
-    if (!(p.*Progress::kStages[p.stage])(out)) ++p.stage;
-  } while (p.stage < Progress::kStages.size() && out.size() - start < budget);
+  const bool more = p.advance(budget, out);
   p.crc = crc32c(std::string_view(out).substr(start), p.crc);
-  if (p.stage < Progress::kStages.size()) return true;
+  if (more) return true;
   put_fixed32(out, p.crc);
+  CHECK(!size_ || *size_ == p.length + kChecksumBytes, "a snapshot of {} bytes was measured as {}",
+        p.length + kChecksumBytes, *size_);
   p.pin = Pin();
   return false;
 }

@@ -108,6 +108,57 @@ TEST(Snapshot, WritesAfterItsBeginningDoNotShow) {
   EXPECT_EQ((*restored)->compacted(), Revision(-1));
 }
 
+TEST(Snapshot, IsAsLongAsItWasMeasured) {
+  Tester t;
+  fill(t);
+  t.must(AlarmChange{.member = 3, .kind = AlarmKind::NoSpace, .active = false});
+  t.put("big", std::string(100'000, 'x'));
+  t.put("empty", "");
+  for (int i = 0; i < 50; ++i) t.grant(100 + i);
+  SnapshotEncoder encoder(t.store);
+  // Rows that go while it is measured were there when it began.
+  for (int i = 0; !encoder.measure(20); ++i) {
+    if (i < 50) t.must(LeaseRevoke{.id = LeaseId(149 - i)});
+    t.put(fmt::format("late/{}", i));
+    t.must(Compact{t.store.revision()});
+    t.compact_physically();
+  }
+  std::string bytes;
+  while (encoder.next(100, bytes)) t.put("later", "still");
+  EXPECT_EQ(bytes.size(), encoder.size());
+  EXPECT_TRUE(restore(bytes));
+}
+
+TEST(SnapshotDeathTest, IsMeasuredBeforeAnythingElse) {
+  Tester t;
+  SnapshotEncoder written(t.store);
+  std::string bytes;
+  written.next(1, bytes);
+  EXPECT_DEATH(written.measure(1), "before anything else");
+  SnapshotEncoder late(t.store);
+  t.put("a");
+  EXPECT_DEATH(late.measure(1), "before anything else");
+}
+
+// Keys that are younger than the compaction have no row among the keys; passing them is work all the same.
+TEST(Snapshot, ManyKeysWithoutARowDoNotMakeALongSlice) {
+  Tester t;
+  t.put("old");
+  t.must(Compact{Revision(t.put("old"))});
+  Txn many;
+  std::vector<std::string> keys;
+  for (int i = 0; i < 5000; ++i) keys.push_back(fmt::format("young/{}", i));
+  for (const std::string& key : keys) many.success.push_back({Put{.key = key}});
+  t.must(many);
+  t.must(DeleteRange{});
+  SnapshotEncoder encoder(t.store);
+  std::string bytes;
+  int empty = 0;
+  for (size_t before = 0; encoder.next(1000, bytes); before = bytes.size()) empty += bytes.size() == before ? 1 : 0;
+  EXPECT_GT(empty, 50);
+  EXPECT_TRUE(restore(bytes));
+}
+
 TEST(Snapshot, OutlivesItsStoreHarmlessly) {
   auto t = std::make_unique<Tester>();
   t->put("a");

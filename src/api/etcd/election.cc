@@ -90,7 +90,7 @@ void proclaim(Service& service, CallKey call, const v3electionpb::ProclaimReques
   txn.compares.push_back(created_at(leader.key(), leader.rev()));
   txn.success.push_back({store::Put{.key = leader.key(), .value = request.value(), .lease = store::LeaseId(lease)}});
   service.client().propose(txn, [&service, call](const node::Outcome& outcome) {
-    const node::Done* done = service.settle(call, outcome);
+    const node::Done* done = settle_without_code(service, call, outcome);
     if (done == nullptr) return;
     if (!std::get<store::TxnResult>(done->reply.result).succeeded) return service.fail(call, Error::NotElected);
     v3electionpb::ProclaimResponse response;
@@ -138,8 +138,8 @@ class Observe final : public StreamHandler, private ChangeSink {
   // Attached in the turn that brought the answer: what changes afterwards comes live (core F1).
   void on_leader(const node::Answer<node::Done>& answer) {
     looking_ = false;
-    const node::Done* done = service_.settle(call_, answer);
-    if (done == nullptr) return;
+    if (error_of(answer)) return service_.fail(call_, Error::ObservationEnded);  // etcd does not say why either
+    const node::Done* done = &*answer;
     const auto& result = std::get<store::RangeResult>(done->reply.result);
     store::KeyRange range = prefix_.range();
     leader_.reset();
@@ -198,7 +198,7 @@ void resign(Service& service, CallKey call, const LeaderKey& leader) {
   txn.compares.push_back(created_at(leader.key(), leader.rev()));
   txn.success.push_back({store::DeleteRange{.range = {.begin = leader.key(), .single = true}}});
   service.client().propose(txn, [&service, call](const node::Outcome& outcome) {
-    const node::Done* done = service.settle(call, outcome);
+    const node::Done* done = settle_without_code(service, call, outcome);
     if (done == nullptr) return;
     v3electionpb::ResignResponse response;
     fill(*response.mutable_header(), service.header(done->reply.revision, done->term));
@@ -220,7 +220,8 @@ void election_proclaim(Service& service, CallKey call, std::string_view message)
   with_session(service, lease,
                [&service, call, request = std::move(request)](const std::expected<int64_t, Status>& session) {
                  if (!session) return service.fail(call, session.error());
-                 if (request.leader().key().empty()) return service.fail(call, Error::EmptyKey);
+                 if (request.leader().key().empty())
+                   return service.fail(call, without_code(status_of(Error::EmptyKey)));
                  proclaim(service, call, request, *session);
                });
 }
@@ -230,7 +231,7 @@ void election_leader(Service& service, CallKey call, std::string_view message) {
   if (!service.parse(call, message, request)) return;
   const Prefix prefix(queue_prefix(request.name()));
   service.client().read(prefix.first_created(), node::Consistency::Linearizable, [&service, call](const auto& answer) {
-    const node::Done* done = service.settle(call, answer);
+    const node::Done* done = settle_without_code(service, call, answer);
     if (done == nullptr) return;
     const auto& result = std::get<store::RangeResult>(done->reply.result);
     if (result.items.empty()) return service.fail(call, Error::NoElectedLeader);
@@ -249,7 +250,7 @@ void election_resign(Service& service, CallKey call, std::string_view message) {
   v3electionpb::ResignRequest request;
   if (!service.parse(call, message, request)) return;
   if (!request.has_leader()) return service.fail(call, Error::MissingLeaderKey);
-  if (request.leader().key().empty()) return service.fail(call, Error::EmptyKey);
+  if (request.leader().key().empty()) return service.fail(call, without_code(status_of(Error::EmptyKey)));
   resign(service, call, request.leader());
 }
 

@@ -59,6 +59,7 @@ constexpr ErrorRow kTable[] = {
     {Error::NotElected, Unknown, "election: not leader"},
     {Error::NoElectedLeader, Unknown, "election: no leader"},
     {Error::MissingLeaderKey, Unknown, "\"leader\" field must be provided"},
+    {Error::ObservationEnded, Unknown, "election: observe closed early"},
     {Error::StreamSortOrder, Unimplemented, "RangeStream does not support custom sort orders"},
     {Error::StreamRevisionFilter, Unimplemented, "RangeStream does not support revision filters"},
     {Error::UnknownMethod, Unknown, "etcdserver: unknown method"},

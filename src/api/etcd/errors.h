@@ -67,6 +67,7 @@ enum class Error : uint8_t {
   NotElected,
   NoElectedLeader,
   MissingLeaderKey,
+  ObservationEnded,
   StreamSortOrder,
   StreamRevisionFilter,
   UnknownMethod,

@@ -63,6 +63,7 @@ constexpr Expected kExpected[] = {
     {Error::NotElected, 2, "election: not leader"},
     {Error::NoElectedLeader, 2, "election: no leader"},
     {Error::MissingLeaderKey, 2, "\"leader\" field must be provided"},
+    {Error::ObservationEnded, 2, "election: observe closed early"},
     {Error::StreamSortOrder, 12, "RangeStream does not support custom sort orders"},
     {Error::StreamRevisionFilter, 12, "RangeStream does not support revision filters"},
     {Error::UnknownMethod, 2, "etcdserver: unknown method"},

@@ -52,10 +52,10 @@ std::unique_ptr<StreamHandler> lock_lock(Service& service, CallKey call) {
 void lock_unlock(Service& service, CallKey call, std::string_view message) {
   v3lockpb::UnlockRequest request;
   if (!service.parse(call, message, request)) return;
-  if (request.key().empty()) return service.fail(call, Error::EmptyKey);
+  if (request.key().empty()) return service.fail(call, without_code(status_of(Error::EmptyKey)));
   const store::DeleteRange body{.range = {.begin = request.key(), .single = true}};
   service.client().propose(body, [&service, call](const node::Outcome& outcome) {
-    const node::Done* done = service.settle(call, outcome);
+    const node::Done* done = settle_without_code(service, call, outcome);
     if (done == nullptr) return;
     v3lockpb::UnlockResponse response;
     fill(*response.mutable_header(), service.header(done->reply.revision, done->term));

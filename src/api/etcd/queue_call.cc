@@ -30,11 +30,15 @@ store::Range Prefix::last_created_before(store::Revision revision) const {
           .max_create = revision - 1};
 }
 
+Status without_code(Status status) { return {wire::GrpcStatus::Unknown, std::move(status.text)}; }
+
 void with_session(Service& service, int64_t lease, Function<void(std::expected<int64_t, Status>)> then) {
   if (lease != 0) return then(lease);
   service.client().propose(store::LeaseGrant{.ttl_ms = kSessionTtlMs},
                            [then = std::move(then)](const node::Outcome& outcome) mutable {
-                             if (auto error = error_of(outcome)) return then(std::unexpected(*std::move(error)));
+                             if (auto error = error_of(outcome)) {
+                               return then(std::unexpected(without_code(*std::move(error))));
+                             }
                              const auto& reply = std::get<node::Done>(outcome).reply;
                              then(std::get<store::LeaseGrantResult>(reply.result).id.value);
                            });
@@ -59,7 +63,7 @@ void QueueCall::on_cancel() {
 
 void QueueCall::leave(const Status& status) {
   on_cancel();
-  service_.fail(call_, status);
+  service_.fail(call_, without_code(status));
 }
 
 void QueueCall::enter(std::string_view name, int64_t lease, std::string value) {
@@ -94,15 +98,15 @@ void QueueCall::put(int64_t lease, std::string_view value) {
 }
 
 void QueueCall::on_put(const node::Outcome& outcome) {
-  if (const auto error = error_of(outcome)) return service_.fail(call_, *error);
-  const auto& done = std::get<node::Done>(outcome);
-  const auto& result = std::get<store::TxnResult>(done.reply.result);
+  const node::Done* done = settle_without_code(service_, call_, outcome);
+  if (done == nullptr) return;
+  const auto& result = std::get<store::TxnResult>(done->reply.result);
   if (result.succeeded) {
-    created_ = done.reply.revision;
+    created_ = done->reply.revision;
   } else {
     created_ = std::get<store::RangeResult>(result.results[0].what).items[0].version->create_revision;
   }
-  on_entered(done, result);
+  on_entered(*done, result);
 }
 
 // The member's own state is enough: it has applied the own put, so it shows everyone who came before.

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 
 #include "api/etcd/call.h"
 #include "api/etcd/service.h"
@@ -43,7 +46,14 @@ class Prefix {
   std::string end_;
 };
 
-// The lease of a call: the client's, or one of kSessionTtlMs. Calls `then` with it, or with the error.
+// What Lock and Election answer for any error of a read or a write: etcd runs its client library inside the server for
+// them, and the errors that come out of it have lost their codes. Unknown, with the same text.
+Status without_code(Status status);
+// What was done, or null when the call has failed with such an error. Of a node::Outcome or node::Answer<node::Done>.
+template <class Outcome>
+const node::Done* settle_without_code(Service& service, CallKey call, const Outcome& outcome);
+
+// The lease of a call: the client's, or one of kSessionTtlMs. Calls `then` with it, or with the error to answer.
 void with_session(Service& service, int64_t lease, Function<void(std::expected<int64_t, Status>)> then);
 
 // Deletes `key` if it is still of that creation. Nobody waits for the result.
@@ -56,7 +66,7 @@ class QueueCall : public StreamHandler, private ChangeSink {
   QueueCall(Service& service, CallKey call) : service_(service), call_(call) {}
   ~QueueCall() override;
   void on_cancel() override;
-  // Gives the place up and fails the call.
+  // Gives the place up and fails the call, without the error's code.
   void leave(const Status& status);
 
  protected:
@@ -100,17 +110,24 @@ class QueueCall : public StreamHandler, private ChangeSink {
   WatchHub::Ticket ticket_ = 0;
 };
 
+inline const node::Done& done_of(const node::Outcome& outcome) { return std::get<node::Done>(outcome); }
+inline const node::Done& done_of(const node::Answer<node::Done>& answer) { return *answer; }
+
+template <class Outcome>
+const node::Done* settle_without_code(Service& service, CallKey call, const Outcome& outcome) {
+  std::optional<Status> error = error_of(outcome);
+  if (!error) return &done_of(outcome);
+  service.fail(call, without_code(*std::move(error)));
+  return nullptr;
+}
+
 template <class Step>
 auto QueueCall::then(Step step) {
   return [&service = service_, call = call_, step](const auto& outcome) {
     auto* self = static_cast<QueueCall*>(service.transport().handler(call));
     if (self == nullptr) return;
     if (const auto error = error_of(outcome)) return self->leave(*error);
-    if constexpr (requires { outcome.value(); }) {
-      step(*self, outcome.value());
-    } else {
-      step(*self, std::get<node::Done>(outcome));
-    }
+    step(*self, done_of(outcome));
   };
 }
 

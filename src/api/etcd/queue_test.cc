@@ -108,8 +108,36 @@ TEST_F(Queue, ALockWhoseSessionEndedWhileWaitingIsRefused) {
 }
 
 TEST_F(Queue, ALockOfALeaseThatIsNotThereIsRefused) {
-  EXPECT_EQ(status(lock("l", 99)), status_of(Error::LeaseNotFound));
+  EXPECT_EQ(status(lock("l", 99)), without_code(status_of(Error::LeaseNotFound)));
   EXPECT_FALSE(exists("l/63"));
+}
+
+TEST_F(Queue, ErrorsFromTheStoreHaveLostTheirCodes) {
+  const Status no_lease{wire::GrpcStatus::Unknown, "etcdserver: requested lease not found"};
+  const Status no_key{wire::GrpcStatus::Unknown, "etcdserver: key is not provided"};
+  const Status no_leader{wire::GrpcStatus::Unknown, "etcdserver: no leader"};
+  EXPECT_EQ(status(lock("l", 99)), no_lease);
+  EXPECT_EQ(status(campaign("e", 99, "x")), no_lease);
+  EXPECT_EQ(status(start("/v3lockpb.Lock/Unlock", v3lockpb::UnlockRequest())), no_key);
+  ProclaimRequest proclaim;
+  proclaim.mutable_leader()->set_lease(99);
+  EXPECT_EQ(status(start("/v3electionpb.Election/Proclaim", proclaim)), no_key);
+  proclaim.mutable_leader()->set_key("not there");  // created at 0, so the put is tried
+  EXPECT_EQ(status(start("/v3electionpb.Election/Proclaim", proclaim)), no_lease);
+  ResignRequest resign;
+  resign.mutable_leader();
+  EXPECT_EQ(status(start("/v3electionpb.Election/Resign", resign)), no_key);
+  const node::NotApplied refusal{node::Refusal::NoLeader, ""};
+  v3lockpb::UnlockRequest unlock;
+  unlock.set_key("l");
+  api.client.next_outcome = refusal;
+  EXPECT_EQ(status(start("/v3lockpb.Lock/Unlock", unlock)), no_leader);
+  api.client.next_outcome = refusal;
+  EXPECT_EQ(status(lock("l", 0)), no_leader);  // the grant of a lease
+  api.client.next_refusal = refusal;
+  EXPECT_EQ(status(start("/v3electionpb.Election/Leader", LeaderRequest())), no_leader);
+  api.client.next_refusal = refusal;
+  EXPECT_EQ(status(start("/v3electionpb.Election/Observe", LeaderRequest())), status_of(Error::ObservationEnded));
 }
 
 TEST_F(Queue, ALockWithoutALeaseGetsOneOfAMinute) {
@@ -162,7 +190,7 @@ TEST_F(Queue, AWaitThatFailsLeavesTheQueue) {
   const CallKey second = lock("l", 11);
   api.client.next_refusal = node::NotApplied{node::Refusal::NoLeader, ""};
   revoke(10);
-  EXPECT_EQ(status(second), status_of(Error::NoLeader));
+  EXPECT_EQ(status(second), without_code(status_of(Error::NoLeader)));
   EXPECT_FALSE(exists("l/b"));
 }
 

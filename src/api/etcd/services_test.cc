@@ -293,30 +293,31 @@ TEST_F(Services, NoDowngradeIsPossible) {
 }
 
 TEST_F(Services, ASnapshotIsPaddedAndDigestedAsEtcdctlWantsIt) {
-  for (const size_t size : {size_t{0}, size_t{1}, size_t{496}, size_t{497}, size_t{32768}, size_t{100'000}}) {
+  for (const size_t size : {size_t{0}, size_t{1}, size_t{8176}, size_t{8177}, size_t{32768}, size_t{100'000}}) {
     api.client.snapshot_bytes = std::string(size, 's');
     const CallKey call = api.transport.open("/etcdserverpb.Maintenance/Snapshot");
     api.transport.message(call, "");
     api.loop.run();
     std::string file;
-    uint64_t remaining = UINT64_MAX;
+    std::vector<uint64_t> at_end;  // of the file, by what each message says is left
     size_t last = 0;
     while (auto message = api.transport.take(call)) {
       SnapshotResponse response;
       ASSERT_TRUE(response.ParseFromString(*message));
       EXPECT_EQ(response.version(), "3.7.0");
       EXPECT_LE(response.blob().size(), 32768u);
-      EXPECT_LE(response.remaining_bytes(), remaining);
-      remaining = response.remaining_bytes();
       last = response.blob().size();
       file += response.blob();
+      at_end.push_back(file.size() + response.remaining_bytes());
       api.loop.run();
     }
     EXPECT_EQ(*api.transport.at(call).status, Status{});
-    EXPECT_EQ(remaining, 0u);
     EXPECT_EQ(last, 32u);
-    EXPECT_EQ(file.size() % 512, 32u) << size;
+    EXPECT_EQ(file.size() % 8192, 32u) << size;
     const std::string_view payload = std::string_view(file).substr(0, file.size() - 32);
+    EXPECT_EQ(at_end.back(), file.size());
+    at_end.pop_back();
+    EXPECT_EQ(at_end, std::vector<uint64_t>(at_end.size(), payload.size()));  // the digest is never counted
     Sha256 digest;
     digest.update(payload);
     const auto expected = digest.finish();
@@ -327,10 +328,11 @@ TEST_F(Services, ASnapshotIsPaddedAndDigestedAsEtcdctlWantsIt) {
 
 TEST_F(Services, PaddingThatIsNoneIsRecognised) {
   EXPECT_FALSE(strip_snapshot_padding(""));
-  EXPECT_FALSE(strip_snapshot_padding(std::string(512, '\0')));
+  EXPECT_FALSE(strip_snapshot_padding(std::string(8192, '\0')));
   std::string padded = "state";
   append_snapshot_padding(padded, 5);
-  EXPECT_EQ(padded.size(), 512u);
+  EXPECT_EQ(padded.size(), 8192u);
+  EXPECT_EQ(strip_snapshot_padding(padded), "state");
   padded.back() = '\x01';  // a length that cannot be
   EXPECT_FALSE(strip_snapshot_padding(padded));
 }

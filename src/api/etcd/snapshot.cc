@@ -1,12 +1,14 @@
 // Maintenance.Snapshot: the member's whole state in the format of docs/formats/snapshot.md, as `etcdctl snapshot save`
 // takes it: blobs of 32 KiB, then one of 32 bytes, the SHA-256 of everything before. etcdctl looks for that digest
 // behind a multiple of 512 bytes, so the state is padded with zeros and ends with a trailer that tells its true length.
+// remaining_bytes counts down to the digest, which it leaves out, as etcd's does.
 #include <string>
 #include <utility>
 
 #include "api/etcd/handlers.h"
 #include "api/etcd/proto/rpc.pb.h"
 #include "api/etcd/snapshot_padding.h"
+#include "base/check.h"
 #include "base/digest.h"
 
 namespace witan::api::etcd {
@@ -29,6 +31,8 @@ class SnapshotCall final : public StreamHandler {
       if (self == nullptr) return;
       if (!answer) return service.fail(call, status_of(answer.error()));
       self->stream_ = std::move(*answer);
+      self->length_ = self->stream_->remaining();
+      self->remaining_ = padded_snapshot_bytes(self->length_);
       self->read();
     });
   }
@@ -49,39 +53,38 @@ class SnapshotCall final : public StreamHandler {
     reading_ = false;
     if (!piece) return service_.fail(call_, status_of(piece.error()));
     if (piece->empty()) return finish();
-    length_ += piece->size();
     buffer_.append(piece->view());
-    const uint64_t remaining = static_cast<uint64_t>(std::max<int64_t>(0, stream_->remaining()));
-    send_full(remaining);
+    send_full();
     read();
   }
 
-  void send_full(uint64_t remaining) {
+  void send_full() {
     size_t sent = 0;
     for (; buffer_.size() - sent >= kBlobBytes; sent += kBlobBytes) {
-      const std::string_view blob = std::string_view(buffer_).substr(sent, kBlobBytes);
-      send(blob, remaining + buffer_.size() - sent - blob.size());
+      send(std::string_view(buffer_).substr(sent, kBlobBytes));
     }
     buffer_.erase(0, sent);
   }
 
   void finish() {
     append_snapshot_padding(buffer_, length_);
-    send_full(0);
-    if (!buffer_.empty()) send(buffer_, 0);
+    send_full();
+    if (!buffer_.empty()) send(buffer_);
+    CHECK(remaining_ == 0, "{} bytes of a snapshot of {} are missing", remaining_, length_);
     const auto digest = digest_.finish();
-    respond({reinterpret_cast<const char*>(digest.data()), digest.size()}, 0);
+    respond({reinterpret_cast<const char*>(digest.data()), digest.size()});
     service_.transport().finish(call_, {});
   }
 
-  void send(std::string_view blob, uint64_t remaining) {
+  void send(std::string_view blob) {
+    remaining_ -= blob.size();
     digest_.update(blob);
-    respond(blob, remaining);
+    respond(blob);
   }
 
-  void respond(std::string_view blob, uint64_t remaining) {
+  void respond(std::string_view blob) {
     etcdserverpb::SnapshotResponse response;
-    response.set_remaining_bytes(remaining);
+    response.set_remaining_bytes(remaining_);
     response.set_blob(blob.data(), blob.size());
     response.set_version(kStorageVersion);
     service_.send(call_, response);
@@ -91,8 +94,9 @@ class SnapshotCall final : public StreamHandler {
   const CallKey call_;
   std::unique_ptr<node::SnapshotStream> stream_;
   Sha256 digest_;
-  std::string buffer_;   // not yet a whole blob
-  uint64_t length_ = 0;  // of the state so far
+  std::string buffer_;      // not yet a whole blob
+  uint64_t length_ = 0;     // of the state
+  uint64_t remaining_ = 0;  // of the padded state, not yet sent
   bool started_ = false;
   bool reading_ = false;
 };

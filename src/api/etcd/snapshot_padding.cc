@@ -9,9 +9,12 @@ constexpr size_t kTrailerBytes = 16;
 
 }  // namespace
 
+uint64_t padded_snapshot_bytes(uint64_t length) {
+  return (length + kTrailerBytes + kSnapshotAlignment - 1) / kSnapshotAlignment * kSnapshotAlignment;
+}
+
 void append_snapshot_padding(std::string& tail, uint64_t length) {
-  const size_t over = (length + kTrailerBytes) % kSnapshotAlignment;
-  if (over != 0) tail.append(kSnapshotAlignment - over, '\0');
+  tail.append(padded_snapshot_bytes(length) - length - kTrailerBytes, '\0');
   tail.append(kSnapshotTrailer);
   put_fixed64(tail, length);
 }

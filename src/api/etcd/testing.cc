@@ -256,7 +256,7 @@ class StringSnapshot final : public node::SnapshotStream {
     at_ += piece.size();
     loop_.post([piece, done = std::move(done)]() mutable { done(piece); });
   }
-  int64_t remaining() const override { return static_cast<int64_t>(bytes_.size() - at_); }
+  uint64_t remaining() const override { return bytes_.size() - at_; }
 
  private:
   env::Loop& loop_;
