@@ -15,12 +15,6 @@ import harness
 # What the server does not do right yet, seen in a run, each with what is missing. A test that passes again says so
 # (XPASS): take it off the list then. Nothing is added here without an issue that stays open for it.
 KNOWN_GAPS = {
-    "test_etcdctl.py::test_snapshot_status": "bbolt finds a small snapshot too short to judge",
-    "test_etcdctl.py::test_member_add_as_learner_and_remove": "members come by id: their order is chance",
-    "test_differential.py::test_lock_service": "Lock with an unknown lease answers NOT_FOUND, etcd UNKNOWN",
-    "test_differential.py::test_election_service": "Campaign with an unknown lease answers NOT_FOUND, etcd UNKNOWN",
-    "test_differential.py::test_snapshot_stream": "remaining_bytes is an estimate, not exact",
-    "test_bad_input.py::test_bad_flags[extra10-words10]": "a level name in the text looks like a log line",
     "test_differential.py::test_random_requests": "fixed after the last full run, to be confirmed",
     "test_differential.py::test_maintenance_and_cluster_errors": "fixed after the last full run, to be confirmed",
     "test_etcdctl.py::test_elect": "fixed after the last full run, to be confirmed",

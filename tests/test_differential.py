@@ -314,7 +314,10 @@ def test_lock_service(twins):
         assert own.key.startswith(b"own/")
         c.call("Unlock", key=own.key)
     _same(twins, "Unlock", key=b"never locked")
-    assert isinstance(_same(twins, "Lock", name=b"lock", lease=404), tuple)
+    assert _same(twins, "Lock", name=b"lock", lease=404)[0] == "UNKNOWN"
+    assert _same(twins, "Unlock") == ("UNKNOWN", "etcdserver: key is not provided")
+    too_large = _same(twins, "Lock", name=b"n" * (1536 * 1024 + 100), lease=0)
+    assert too_large == ("UNKNOWN", "etcdserver: request is too large")
 
 
 class _Background:
@@ -360,17 +363,26 @@ def test_election_service(twins):
     missing = ("UNKNOWN", '"leader" field must be provided')
     assert _same(twins, "Proclaim", value=b"x") == missing
     assert _same(twins, "Resign") == missing
-    assert isinstance(_same(twins, "Campaign", name=b"e", lease=404), tuple)
+    assert _same(twins, "Campaign", name=b"e", lease=404)[0] == "UNKNOWN"
+    no_key = election.LeaderKey(name=b"e", lease=404)
+    for method in ("Proclaim", "Resign"):
+        assert _same(twins, method, leader=no_key) == ("UNKNOWN", "etcdserver: key is not provided")
+    nobody = election.LeaderKey(name=b"e", key=b"e/1", lease=404)
+    assert _same(twins, "Proclaim", leader=nobody) == ("UNKNOWN", "etcdserver: requested lease not found")
+    _same(twins, "Resign", leader=nobody)
 
 
 def test_snapshot_stream(twins):
-    """Pieces whose remaining bytes count down to nothing, and a SHA-256 sum of all before as the last 32."""
+    """Pieces that tell exactly what is left, and a SHA-256 sum of all before as the last 32, which is not counted."""
     for c in twins.clients:
         c.put(b"a", b"x" * 100_000)
         parts = list(c.snapshot())
-        remaining = [p.remaining_bytes for p in parts]
-        assert remaining == sorted(remaining, reverse=True) and remaining[-1] == 0
         blob = b"".join(p.blob for p in parts)
+        left = len(blob) - 32
+        for part in parts[:-1]:
+            left -= len(part.blob)
+            assert part.remaining_bytes == left
+        assert left == parts[-1].remaining_bytes == 0 and len(parts[-1].blob) == 32
         assert len(blob) % 512 == 32
         assert hashlib.sha256(blob[:-32]).digest() == blob[-32:]
 
