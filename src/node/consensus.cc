@@ -131,7 +131,8 @@ void Consensus::on_standing(const raft::Standing& standing) {
 
 void Consensus::on_configuration(const raft::Configuration& configuration) {
   // A joiner has no configuration until a member it was told of sends it one.
-  peers_->set_members(configuration.members.empty() ? options_.known_peers : peer_records(configuration));
+  peers_->set_members(configuration.members.empty() ? options_.known_peers : peer_records(configuration),
+                      configuration.removed);
   applier_.configuration(configuration);
 }
 

@@ -242,6 +242,11 @@ Result<Greeting> decode_greeting(std::string_view bytes) {
   return greeting;
 }
 
+bool is_answer(const raft::Message& message) {
+  return std::holds_alternative<raft::VoteReply>(message) || std::holds_alternative<raft::AppendReply>(message) ||
+         std::holds_alternative<raft::HeartbeatReply>(message) || std::holds_alternative<raft::SnapshotReply>(message);
+}
+
 Chain encode_call(uint64_t id, uint8_t kind, const Blob& payload) {
   std::string head;
   FieldWriter writer(head);

@@ -28,6 +28,9 @@ Chain encode(const raft::Message& message);
 // Entries' data is copied once.
 Result<raft::Message> decode_message(std::string_view bytes);
 
+// A raft message that is only ever sent in answer to one: it may go back on the connection that brought the question.
+bool is_answer(const raft::Message& message);
+
 struct CallFrame {
   uint64_t id = 0;  // unique among the calls of one connection
   uint8_t kind = 0;

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,6 +54,7 @@ struct Context {
   Handler& handler;
   Logger log;
   std::map<raft::NodeId, PeerRecord> members = {};  // without this member itself
+  std::set<raft::NodeId> removed = {};              // members no more
   Function<void(const Hello&)> hello = {};
   Graveyard graveyard = Graveyard(loop);
   Guard guard = {};

@@ -27,7 +27,8 @@ std::optional<std::string> refuse_directory(const Hello& there, const PeerRecord
 
 }  // namespace
 
-std::optional<std::string> refuse_caller(const Hello& self, const Greeting& caller, const PeerRecord* record) {
+std::optional<std::string> refuse_caller(const Hello& self, const Greeting& caller, const PeerRecord* record,
+                                         bool removed) {
   const Hello& there = caller.hello;
   if (auto why = refuse_protocol(self, there)) return why;
   if (caller.purpose == Purpose::Join) {
@@ -50,13 +51,13 @@ std::optional<std::string> refuse_caller(const Hello& self, const Greeting& call
     return fmt::format("two processes say that they are member {:x}: stop the one that should not run",
                        self.member.value);
   }
-  if (record == nullptr) {
+  if (removed) {
     return fmt::format(
-        "member {:x} is not a member of cluster {:x} as member {:x} knows it: it was removed, or is not added yet; a "
-        "removed "
-        "member returns through member add with an empty data directory",
-        there.member.value, self.cluster_id, self.member.value);
+        "member {:x} is not a member of cluster {:x} any more: it was removed; a removed member returns through member "
+        "add with an empty data directory",
+        there.member.value, self.cluster_id);
   }
+  if (there.member == raft::kNobody) return "a member without an id";
   return refuse_directory(there, record);
 }
 

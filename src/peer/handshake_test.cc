@@ -21,16 +21,16 @@ Greeting from_b() {
 
 // The refusal contains all of `parts`, so that an operator sees both sides' values.
 void expect_refused(const Greeting& caller, const PeerRecord* record, std::initializer_list<std::string_view> parts) {
-  const auto why = refuse_caller(kSelf, caller, record);
+  const auto why = refuse_caller(kSelf, caller, record, false);
   ASSERT_TRUE(why.has_value());
   for (const std::string_view part : parts) EXPECT_NE(why->find(part), std::string::npos) << *why << " lacks " << part;
 }
 
 TEST(HandshakeTest, AKnownMemberIsTaken) {
-  EXPECT_FALSE(refuse_caller(kSelf, from_b(), &kRecord).has_value());
+  EXPECT_FALSE(refuse_caller(kSelf, from_b(), &kRecord, false).has_value());
   PeerRecord unknown_directory = kRecord;
   unknown_directory.directory_uuid.clear();
-  EXPECT_FALSE(refuse_caller(kSelf, from_b(), &unknown_directory).has_value());
+  EXPECT_FALSE(refuse_caller(kSelf, from_b(), &unknown_directory, false).has_value());
 }
 
 TEST(HandshakeTest, AnotherClusterIsRefused) {
@@ -45,7 +45,20 @@ TEST(HandshakeTest, AReplacedDirectoryIsRefused) {
   expect_refused(caller, &kRecord, {"dir-new", "dir-b", "remove the member and add it again"});
 }
 
-TEST(HandshakeTest, AStrangerIsRefused) { expect_refused(from_b(), nullptr, {"member b", "cluster c1", "member add"}); }
+TEST(HandshakeTest, AMemberThisOneHasNotHeardOfIsTaken) {
+  EXPECT_FALSE(refuse_caller(kSelf, from_b(), nullptr, false).has_value());
+  Greeting nobody = from_b();
+  nobody.hello.member = raft::kNobody;
+  expect_refused(nobody, nullptr, {"without an id"});
+}
+
+TEST(HandshakeTest, ARemovedMemberIsRefused) {
+  const auto why = refuse_caller(kSelf, from_b(), nullptr, true);
+  ASSERT_TRUE(why.has_value());
+  EXPECT_EQ(*why,
+            "member b is not a member of cluster c1 any more: it was removed; a removed member returns through member "
+            "add with an empty data directory");
+}
 
 TEST(HandshakeTest, ACallForSomebodyElseIsRefused) {
   Greeting caller = from_b();
@@ -65,12 +78,12 @@ TEST(HandshakeTest, ProtocolsWithoutCommonGroundAreRefused) {
   caller.hello.max_protocol = 4;
   expect_refused(caller, &kRecord, {"1 to 2", "3 to 4"});
   caller.hello.min_protocol = 2;
-  EXPECT_FALSE(refuse_caller(kSelf, caller, &kRecord).has_value());
+  EXPECT_FALSE(refuse_caller(kSelf, caller, &kRecord, false).has_value());
 }
 
 TEST(HandshakeTest, AJoinerIsNobodyYet) {
   Greeting joiner{.purpose = Purpose::Join, .hello = {.min_protocol = 1, .max_protocol = 1}};
-  EXPECT_FALSE(refuse_caller(kSelf, joiner, nullptr).has_value());
+  EXPECT_FALSE(refuse_caller(kSelf, joiner, nullptr, false).has_value());
   joiner.hello.member = raft::NodeId(0xb);
   expect_refused(joiner, &kRecord, {"member b"});
   // Nobody gets a lane by calling itself nobody.

@@ -76,9 +76,15 @@ void Inbound::close(std::string_view why) {
   owner_.on_over(*this);
 }
 
+std::optional<std::string> Inbound::objection() const {
+  return refuse_caller(context_.options.self, caller_, context_.find(from()), context_.removed.contains(from()));
+}
+
+bool Inbound::is_unknown() const { return caller_.purpose != Purpose::Join && context_.find(from()) == nullptr; }
+
 void Inbound::recheck() {
   if (state_ != State::Taken || caller_.purpose == Purpose::Join) return;
-  if (const auto why = refuse_caller(context_.options.self, caller_, context_.find(from()))) close(*why);
+  if (const auto why = objection()) close(*why);
 }
 
 void Inbound::refuse(const std::string& why) {
@@ -93,8 +99,8 @@ void Inbound::on_hello(std::string_view payload) {
   Result<Greeting> caller = decode_greeting(payload);
   if (!caller) return close(caller.error().message);
   caller_ = std::move(*caller);
-  if (const auto why = refuse_caller(context_.options.self, caller_, context_.find(from()))) return refuse(*why);
-  if (!owner_.on_welcomed(*this)) return refuse("too many are joining at this moment: try again");
+  if (const auto why = objection()) return refuse(*why);
+  if (!owner_.on_welcomed(*this)) return refuse("too many who are not members are connected at this moment: try again");
   state_ = State::Taken;
   since_ = context_.loop.now();
   link_.welcome();
@@ -102,13 +108,17 @@ void Inbound::on_hello(std::string_view payload) {
   mine.hello.target = from();
   link_.send(make_frame(FrameType::Welcome, encode(mine)));
   if (caller_.purpose == Purpose::Join) return;
-  context_.log.debug("member {:x} connected from {}", from().value, link_.remote());
+  if (is_unknown()) {
+    context_.log.info("member {:x}, which this member does not know, connected from {}", from().value, link_.remote());
+  } else {
+    context_.log.debug("member {:x} connected from {}", from().value, link_.remote());
+  }
   if (caller_.purpose == Purpose::Snapshot) {
     snapshot_ =
         std::make_unique<SnapshotReceiver>(context_, link_, from(), [this](std::string_view why) { close(why); });
     return;
   }
-  if (context_.hello) context_.hello(caller_.hello);
+  if (context_.hello && !is_unknown()) context_.hello(caller_.hello);
 }
 
 void Inbound::on_frame(const Frame& frame) {
@@ -133,10 +143,10 @@ void Inbound::on_call(std::string_view payload) {
   const Result<CallFrame> call = decode_call(payload);
   if (!call) return close(call.error().message);
   if (calls_.contains(call->id)) return close("a call with the number of one that is still open");
+  if (is_unknown()) return decline(call->id, fmt::format("it does not know member {:x} yet", from().value));
   const size_t bytes = call->payload.size();
   if (calls_.size() >= kMaxOpenCalls || call_bytes_ + bytes > kMaxCallBytes) {
-    const NoReplyFrame busy{.id = call->id, .acted = false, .message = "the member has too many calls to answer"};
-    return link_.send(make_frame(FrameType::NoReply, encode(busy)));
+    return decline(call->id, "the member has too many calls to answer");
   }
   calls_.emplace(call->id, bytes);
   call_bytes_ += bytes;
@@ -144,6 +154,17 @@ void Inbound::on_call(std::string_view payload) {
   auto answer = std::make_unique<Answer>(*this, call->id);
   context_.handler.on_call(from(), Call{.kind = call->kind, .lane = lane, .payload = Blob(call->payload)},
                            [answer = std::move(answer)](const Blob& reply) { answer->reply(reply); });
+}
+
+void Inbound::decline(uint64_t call, std::string why) {
+  link_.send(
+      make_frame(FrameType::NoReply, encode(NoReplyFrame{.id = call, .acted = false, .message = std::move(why)})));
+}
+
+void Inbound::send_answer(const raft::Message& message) {
+  Chain payload = encode(message);
+  if (link_.unsent() + payload.size() > context_.options.max_queue_bytes) return;  // as lost as on a connection of ours
+  link_.send(make_frame(FrameType::Message, std::move(payload)));
 }
 
 void Inbound::settle(uint64_t id, Chain&& frame) {

@@ -30,8 +30,10 @@ class Inbound final : public Mortal, private Link::Owner {
   void start() { link_.start(); }
   void check(Instant now);
   void close(std::string_view why);
-  // Closes when the membership does not know the caller (any more).
+  // Closes when the membership, which has changed, rules the caller out.
   void recheck();
+  // To a caller that was taken for Control or Bulk: an answer to one of its raft messages.
+  void send_answer(const raft::Message& message);
 
   uint64_t id() const { return id_; }
   bool is_stranger() const { return state_ == State::Stranger; }
@@ -39,6 +41,8 @@ class Inbound final : public Mortal, private Link::Owner {
   // Of a caller that was taken.
   Purpose purpose() const { return caller_.purpose; }
   raft::NodeId from() const { return caller_.hello.member; }
+  // Taken although the membership does not name it: only raft listens to it, and nothing is asked of this member.
+  bool is_unknown() const;
 
  private:
   enum class State : uint8_t {
@@ -52,9 +56,11 @@ class Inbound final : public Mortal, private Link::Owner {
   void on_frame(const Frame& frame) override;
   void on_lost(std::string_view why) override { close(why); }
   void on_hello(std::string_view payload);
+  std::optional<std::string> objection() const;
   void refuse(const std::string& why);
   void on_message(std::string_view payload);
   void on_call(std::string_view payload);
+  void decline(uint64_t call, std::string why);
   // Ends the call `id` with `frame`.
   void settle(uint64_t id, Chain&& frame);
 

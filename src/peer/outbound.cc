@@ -187,9 +187,17 @@ void Outbound::on_no_reply(std::string_view payload) {
   answer(frame->id, std::unexpected(CallError{.sent = frame->acted, .message = std::move(frame->message)}));
 }
 
+void Outbound::on_message(std::string_view payload) {
+  Result<raft::Message> message = decode_message(payload);
+  if (!message) return on_lost(message.error().message);
+  if (!is_answer(*message)) return on_lost("a raft message that is no answer where answers are expected");
+  context_.handler.on_message({.from = to_, .to = context_.options.self.member, .message = std::move(*message)});
+}
+
 void Outbound::on_frame(const Frame& frame) {
   if (frame.type == FrameType::Reply) return on_reply(frame.payload);
   if (frame.type == FrameType::NoReply) return on_no_reply(frame.payload);
+  if (frame.type == FrameType::Message) return on_message(frame.payload);
   on_lost(fmt::format("a frame of type {} where answers are expected", static_cast<int>(frame.type)));
 }
 

@@ -43,6 +43,7 @@ class Outbound final : public Mortal, private Link::Owner {
   void on_attempted(Attempted outcome);
   void on_frame(const Frame& frame) override;
   void on_reply(std::string_view payload);
+  void on_message(std::string_view payload);
   void on_no_reply(std::string_view payload);
   void on_lost(std::string_view why) override;
   void retry_later();

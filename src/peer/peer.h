@@ -118,12 +118,14 @@ class Peers {
   Result<> listen(const env::Address& address);
   env::Address local() const;  // after listen(), with the port the system chose for 0
 
-  // Connects to those not yet connected, drops those not named. Members other than these are refused when they call,
-  // and a known id with another directory UUID too (core M1). `self` may be among them and is skipped.
-  void set_members(std::vector<PeerRecord> members);
+  // Connects to those not yet connected, drops those not named. A known id with another directory UUID is refused when
+  // it calls, and who was `removed`. An id never heard of is taken, because its membership may be newer than this one:
+  // its raft messages and snapshots are passed on, its calls are not (core M1). `self` may be among them and is
+  // skipped.
+  void set_members(std::vector<PeerRecord> members, const std::vector<raft::NodeId>& removed = {});
 
   // At most once, in order per peer and lane; dropped when there is no connection. Appends go by Bulk, the rest by
-  // Control.
+  // Control. To who is not a member here only answers go, and only while it is connected.
   void send(raft::Envelope envelope);
 
   // The callback runs exactly once: the answer, or why there is none. Never retried here.
@@ -138,7 +140,7 @@ class Peers {
   bool connected(raft::NodeId to) const;
   // Since when a connection to `to` has been up without a break; nullopt when it is down.
   std::optional<Instant> connected_since(raft::NodeId to) const;
-  // Told when a peer's Hello arrives: its feature level and directory UUID (the leader records them).
+  // Told when a known peer's Hello arrives: its feature level and directory UUID (the leader records them).
   void on_hello(Function<void(const Hello&)> callback);
 
  private:

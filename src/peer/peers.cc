@@ -17,6 +17,7 @@ namespace {
 
 constexpr Duration kTick = milliseconds(250);
 constexpr size_t kMaxJoiners = 16;
+constexpr size_t kMaxUnknown = 48;  // connections of members not known here: three each
 
 // The connections this member makes to another.
 struct Peer {
@@ -51,6 +52,9 @@ struct Peers::Core final : private Inbound::Owner {
   void make_room_for_stranger();
   bool on_welcomed(Inbound& inbound) override;
   void on_over(Inbound& inbound) override;
+  template <class Filter>
+  size_t count_taken(Filter&& filter) const;
+  void answer(const raft::Envelope& envelope);
 
   void add(raft::NodeId id);
   void drop(raft::NodeId id);
@@ -111,11 +115,16 @@ void Peers::Core::make_room_for_stranger() {
   if (strangers >= context.options.max_strangers) oldest->close("too many connections that do not say who they are");
 }
 
+template <class Filter>
+size_t Peers::Core::count_taken(Filter&& filter) const {
+  size_t count = 0;
+  for (const auto& [id, inbound] : inbounds) count += inbound->is_taken() && filter(*inbound) ? 1 : 0;
+  return count;
+}
+
 bool Peers::Core::on_welcomed(Inbound& inbound) {
   if (inbound.purpose() == Purpose::Join) {
-    size_t joining = 0;
-    for (const auto& [id, other] : inbounds) joining += other->is_taken() && other->purpose() == Purpose::Join ? 1 : 0;
-    return joining < kMaxJoiners;
+    return count_taken([](const Inbound& other) { return other.purpose() == Purpose::Join; }) < kMaxJoiners;
   }
   // The member has made a new connection, so the one it had for this purpose is dead, even if we have not noticed.
   for_each(inbounds, [&](auto& other) {
@@ -127,7 +136,22 @@ bool Peers::Core::on_welcomed(Inbound& inbound) {
     at->second.control->connect_soon();
     at->second.bulk->connect_soon();
   }
-  return true;
+  if (!inbound.is_unknown()) return true;
+  return count_taken([](const Inbound& other) { return other.is_unknown(); }) < kMaxUnknown;
+}
+
+// A member that is not known here has no connection of ours, and its address is not known either: what it asks is
+// answered on the connection that it made.
+void Peers::Core::answer(const raft::Envelope& envelope) {
+  if (!is_answer(envelope.message)) return;
+  Inbound* way = nullptr;
+  for (const auto& [id, inbound] : inbounds) {
+    if (!inbound->is_taken() || inbound->from() != envelope.to) continue;
+    if (inbound->purpose() == Purpose::Control || (inbound->purpose() == Purpose::Bulk && way == nullptr)) {
+      way = inbound.get();
+    }
+  }
+  if (way != nullptr) way->send_answer(envelope.message);
 }
 
 void Peers::Core::on_over(Inbound& inbound) {
@@ -201,8 +225,9 @@ env::Address Peers::local() const {
   return core_->listener->local();
 }
 
-void Peers::set_members(std::vector<PeerRecord> members) {
+void Peers::set_members(std::vector<PeerRecord> members, const std::vector<raft::NodeId>& removed) {
   Core& core = *core_;
+  core.context.removed = {removed.begin(), removed.end()};
   std::set<raft::NodeId> before;
   for (const auto& [id, record] : core.context.members) before.insert(id);
   core.context.members.clear();
@@ -225,7 +250,8 @@ void Peers::set_members(std::vector<PeerRecord> members) {
 }
 
 void Peers::send(raft::Envelope envelope) {
-  if (Outbound* outbound = core_->find(envelope.to, lane_of(envelope.message))) outbound->send(envelope.message);
+  if (Outbound* outbound = core_->find(envelope.to, lane_of(envelope.message))) return outbound->send(envelope.message);
+  core_->answer(envelope);
 }
 
 void Peers::call(raft::NodeId to, Call call, Duration timeout, Function<void(CallResult)> done) {

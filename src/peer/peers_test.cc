@@ -318,7 +318,7 @@ TEST_F(PeersTest, RemovedMembersAreDroppedAndRefused) {
   std::optional<CallResult> open;
   a.peers->call(kB, {.payload = Blob("q")}, seconds(50), [&](CallResult r) { open = std::move(r); });
   loop.run_for(milliseconds(10));
-  a.peers->set_members({});
+  a.peers->set_members({}, {kB});
   EXPECT_FALSE(open.has_value()) << "answered inside a call";
   loop.run_for(milliseconds(10));
   ASSERT_TRUE(open.has_value());
@@ -330,6 +330,142 @@ TEST_F(PeersTest, RemovedMembersAreDroppedAndRefused) {
   EXPECT_GE(b.lines.count("member 2 is not a member of cluster c1"), 1u);
   a.knows({&b});
   EXPECT_TRUE(loop.run_until([&] { return a.peers->connected(kB) && b.peers->connected(kA); }, seconds(5)));
+}
+
+// Scenario M1.1: A was down while B was added and everybody whom A knows was removed. B leads and is the only one who
+// can tell A, and it needs A's answers to do so, perhaps even A's vote to lead at all (thesis 4.1).
+TEST_F(PeersTest, AMemberOfANewerMembershipIsHeardAndAnswered) {
+  a.knows({});
+  b.knows({&a});
+  ASSERT_TRUE(loop.run_until([&] { return b.peers->connected(kA); }, seconds(5)));
+  loop.run_for(milliseconds(100));
+  b.heartbeat(a, 7);
+  b.append(a, 5);
+  loop.run_for(milliseconds(50));
+  EXPECT_THAT(a.rounds, ElementsAre(7));
+  EXPECT_THAT(a.indexes, ElementsAre(5));
+  EXPECT_EQ(a.from, kB);
+  a.send(b, raft::HeartbeatReply{.term = raft::Term(1), .round = 7});
+  a.send(b, raft::AppendReply{.term = raft::Term(1), .accepted = true, .match = raft::Index(5)});
+  a.heartbeat(b, 9);
+  loop.run_for(milliseconds(50));
+  EXPECT_THAT(b.answered, ElementsAre(7));
+  EXPECT_THAT(b.matched, ElementsAre(5));
+  EXPECT_EQ(b.from, kA);
+  EXPECT_THAT(b.rounds, IsEmpty()) << "only answers go to who is no member";
+
+  const auto asked = call(b, a, seconds(5));
+  EXPECT_FALSE(asked->has_value());
+  EXPECT_FALSE(asked->error().sent);
+  EXPECT_THAT(a.calls, IsEmpty());
+
+  const Instant since = *b.peers->connected_since(kA);
+  a.knows({&b});
+  ASSERT_TRUE(loop.run_until([&] { return a.peers->connected(kB); }, seconds(5)));
+  EXPECT_EQ(b.peers->connected_since(kA), since) << "becoming known costs no connection";
+  EXPECT_TRUE(call(b, a, seconds(5))->has_value());
+  a.peers->set_members({}, {kB});
+  loop.run_for(seconds(1));
+  EXPECT_FALSE(b.peers->connected(kA));
+}
+
+TEST_F(PeersTest, AMemberThatTurnsOutToHaveAnotherDirectoryIsDropped) {
+  a.knows({});
+  b.knows({&a});
+  ASSERT_TRUE(loop.run_until([&] { return b.peers->connected(kA); }, seconds(5)));
+  PeerRecord record = b.record();
+  record.directory_uuid = "dir-other";
+  a.peers->set_members({record});
+  loop.run_for(seconds(1));
+  EXPECT_FALSE(b.peers->connected(kA));
+}
+
+TEST_F(PeersTest, AnswersToWhoIsNoMemberPreferItsControlConnection) {
+  const auto connect = [&](Purpose purpose) {
+    auto raw = std::make_unique<Raw>(loop, network, a.address);
+    raw->send(make_frame(FrameType::Hello, encode(greeting(2, 1, purpose))));
+    loop.run_for(milliseconds(10));
+    EXPECT_EQ(raw->frames.size(), 1u);
+    return raw;
+  };
+  const auto answer = [&] {
+    a.send(b, raft::HeartbeatReply{.term = raft::Term(1), .round = 3});
+    loop.run_for(milliseconds(10));
+  };
+  const auto snapshot = connect(Purpose::Snapshot);
+  const auto bulk = connect(Purpose::Bulk);
+  answer();
+  EXPECT_EQ(bulk->frames.size(), 2u);
+  const auto control = connect(Purpose::Control);
+  answer();
+  EXPECT_EQ(control->frames.size(), 2u);
+  EXPECT_EQ(control->frames[1].first, FrameType::Message);
+  EXPECT_EQ(bulk->frames.size(), 2u);
+  EXPECT_EQ(snapshot->frames.size(), 1u);
+}
+
+TEST_F(PeersTest, ConnectionsOfWhoIsNoMemberAreBounded) {
+  std::vector<std::unique_ptr<Raw>> raws;
+  size_t welcome = 0;
+  for (uint64_t i = 0; i < 60; ++i) {
+    raws.push_back(std::make_unique<Raw>(loop, network, a.address));
+    raws.back()->send(make_frame(FrameType::Hello, encode(greeting(100 + i, 1, Purpose::Control))));
+    loop.run_for(milliseconds(10));
+    ASSERT_EQ(raws.back()->frames.size(), 1u);
+    welcome += raws.back()->frames[0].first == FrameType::Welcome ? 1 : 0;
+  }
+  EXPECT_EQ(welcome, 48u);
+  EXPECT_THAT(raws.back()->frames[0].second, HasSubstr("too many"));
+  meet();
+}
+
+// Somebody who answers where a member was called, and then says what the test wants.
+class Callee final : public env::ConnectionHandler {
+ public:
+  explicit Callee(std::unique_ptr<env::Connection> made) : connection(std::move(made)) { connection->start(*this); }
+  void on_bytes(std::string_view bytes) override {
+    reader.feed(bytes);
+    Frame frame;
+    while (reader.next(frame)) {
+      if (frame.type != FrameType::Hello) continue;
+      const Greeting caller = decode_greeting(frame.payload).value();
+      const Greeting mine = greeting(caller.hello.target.value, caller.hello.member.value, caller.purpose);
+      connection->write(make_frame(FrameType::Welcome, encode(mine)));
+    }
+  }
+  void on_closed(std::string_view) override { closed = true; }
+
+  std::unique_ptr<env::Connection> connection;
+  FrameReader reader{1 << 20};
+  bool closed = false;
+};
+
+TEST_F(PeersTest, OnlyAnswersComeBackOnAConnectionOfOurs) {
+  const env::Address at{.host = "127.0.0.1", .port = 2007};
+  const std::vector<std::pair<raft::Message, bool>> messages = {
+      {raft::HeartbeatReply{.term = raft::Term(1), .round = 4}, true},
+      {raft::Heartbeat{.term = raft::Term(1), .round = 4}, false},
+      {raft::AppendRequest{.term = raft::Term(1)}, false},
+      {raft::TimeoutNow{.term = raft::Term(1)}, false},
+  };
+  for (const auto& [message, taken] : messages) {
+    std::vector<std::unique_ptr<Callee>> callees;
+    std::vector<env::AcceptTarget> targets;
+    targets.push_back({.loop = &loop, .on_accept = [&](std::unique_ptr<env::Connection> made) {
+                         callees.push_back(std::make_unique<Callee>(std::move(made)));
+                       }});
+    const auto listener = network.listen(at, std::move(targets)).value();
+    a.peers->set_members({{.id = raft::NodeId(7), .addresses = {at}}});
+    ASSERT_TRUE(loop.run_until([&] { return a.peers->connected(raft::NodeId(7)); }, seconds(5)));
+    loop.run_for(milliseconds(50));
+    callees.at(0)->connection->write(make_frame(FrameType::Message, encode(message)));
+    loop.run_for(milliseconds(20));
+    EXPECT_EQ(callees.at(0)->closed, !taken) << describe(message);
+    a.peers->set_members({});
+    loop.run_for(milliseconds(50));
+  }
+  EXPECT_THAT(a.answered, ElementsAre(4));
+  EXPECT_THAT(a.rounds, IsEmpty());
 }
 
 TEST_F(PeersTest, AnotherClusterIsToldWhatIsWrong) {
@@ -455,11 +591,11 @@ TEST_F(PeersTest, AMemberThatTalksNonsenseLosesItsConnection) {
 
 TEST_F(PeersTest, ARefusalReachesWhoWasRefused) {
   Raw raw(loop, network, a.address);
-  raw.send(make_frame(FrameType::Hello, encode(greeting(5, 1, Purpose::Control))));
+  raw.send(make_frame(FrameType::Hello, encode(greeting(5, 9, Purpose::Control))));
   loop.run_for(milliseconds(50));
   ASSERT_EQ(raw.frames.size(), 1u);
   EXPECT_EQ(raw.frames[0].first, FrameType::Refuse);
-  EXPECT_THAT(raw.frames[0].second, HasSubstr("member 5 is not a member"));
+  EXPECT_THAT(raw.frames[0].second, HasSubstr("member 9 was called at an address where member 1 answers"));
   EXPECT_TRUE(raw.closed);
 }
 

@@ -220,6 +220,12 @@ TEST_F(SnapshotTest, CutAnywhereItIsAllOrNothing) {
   EXPECT_LT(complete, 90);
 }
 
+TEST_F(SnapshotTest, ArrivesFromAMemberOfANewerMembershipToo) {
+  b.peers->set_members({});
+  EXPECT_TRUE(sent());
+  EXPECT_TRUE(seen->bytes == bytes);
+}
+
 TEST_F(SnapshotTest, RemovingTheReceiverEndsIt) {
   send();
   loop.run_for(milliseconds(20));

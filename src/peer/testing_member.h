@@ -64,6 +64,8 @@ class Member final : public Handler {
     if (const auto* append = std::get_if<raft::AppendRequest>(&envelope.message)) {
       for (const raft::Entry& entry : append->entries) indexes.push_back(entry.index.value);
     }
+    if (const auto* reply = std::get_if<raft::HeartbeatReply>(&envelope.message)) answered.push_back(reply->round);
+    if (const auto* reply = std::get_if<raft::AppendReply>(&envelope.message)) matched.push_back(reply->match.value);
   }
   void on_call(raft::NodeId caller, Call call, Responder respond) override {
     from = caller;
@@ -88,7 +90,7 @@ class Member final : public Handler {
   Lines lines;
   bool listening = false;
   raft::NodeId from;
-  std::vector<uint64_t> rounds, indexes, unreachable;
+  std::vector<uint64_t> rounds, indexes, answered, matched, unreachable;
   std::vector<Call> calls;
   std::vector<Responder> responders;
   bool answer_calls = true;
