@@ -18,6 +18,14 @@ void FarAgreement::read_index(Function<void(Result<raft::Index>)> done) {
   there_.post([this, done = on_loop(here_, std::move(done))]() mutable { agreement_.read_index(std::move(done)); });
 }
 
+void FarAgreement::call(raft::NodeId to, CallKind kind, peer::Lane lane, Blob payload, Duration timeout,
+                        Function<void(Result<Blob>)> done) {
+  there_.post(
+      [this, to, kind, lane, payload = std::move(payload), timeout, done = on_loop(here_, std::move(done))]() mutable {
+        agreement_.call(to, kind, lane, std::move(payload), timeout, std::move(done));
+      });
+}
+
 void FarAgreement::call_leader(CallKind kind, peer::Lane lane, Blob payload, Duration timeout,
                                Function<void(Result<Blob>)> done) {
   there_.post(
@@ -45,6 +53,13 @@ void FarAgreement::applied(raft::Index index, WallTime stamp) {
 void FarAgreement::when_durable(raft::Index index, Task done) {
   there_.post([this, index, done = on_loop(here_, std::move(done))]() mutable {
     agreement_.when_durable(index, std::move(done));
+  });
+}
+
+void FarAgreement::read_log(raft::Index from, raft::Index to, size_t max_bytes,
+                            Function<void(std::vector<raft::Entry>)> done) {
+  there_.post([this, from, to, max_bytes, done = on_loop(here_, std::move(done))]() mutable {
+    agreement_.read_log(from, to, max_bytes, std::move(done));
   });
 }
 

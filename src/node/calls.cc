@@ -289,4 +289,34 @@ Result<MembersAnswer> decode_members(std::string_view bytes) {
   return answer;
 }
 
+Blob encode_digest(const DigestAnswer& answer) {
+  std::string out;
+  FieldWriter w(out);
+  w.uint(1, answer.version);
+  if (answer.digest) {
+    w.fixed64(2, answer.digest->high);
+    w.fixed64(3, answer.digest->low);
+    w.uint(4, 1);
+  }
+  return Blob(out);
+}
+
+Result<DigestAnswer> decode_digest(std::string_view bytes) {
+  DigestAnswer answer;
+  store::Digest digest;
+  bool known = false;
+  auto read = read_reply(bytes, "a digest", [&](FieldReader& r) {
+    switch (r.field()) {
+      case 1: answer.version = static_cast<uint32_t>(r.uint()); break;
+      case 2: digest.high = r.fixed64(); break;
+      case 3: digest.low = r.fixed64(); break;
+      case 4: known = r.boolean(); break;
+      default: break;
+    }
+  });
+  if (!read) return std::unexpected(read.error());
+  if (known) answer.digest = digest;
+  return answer;
+}
+
 }  // namespace witan::node

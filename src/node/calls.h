@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "node/client.h"
 #include "node/membership.h"
 #include "raft/raft.h"
+#include "store/store.h"
 
 namespace witan::node {
 
@@ -22,6 +24,8 @@ enum class CallKind : uint8_t {
   ChangeMembers = 5,
   Publish = 6,     // a started member tells the leader its name, client URLs and directory UUID
   AskMembers = 7,  // the only call a joiner may make
+  Digest = 8,      // what the state is at an entry (core S7)
+  Rebuild = 9,     // the leader says that the state of whom it asks is not the majority's
 };
 
 // A refusal travels as code and text; nothing of what was asked was done.
@@ -67,5 +71,13 @@ struct MembersAnswer {
 };
 Blob encode_members(const MembersAnswer& answer);
 Result<MembersAnswer> decode_members(std::string_view bytes);
+
+// Digest: an index as in ReadIndex's reply; reply: the digest there, if it is known. Rebuild: both empty.
+struct DigestAnswer {
+  uint32_t version = 0;
+  std::optional<store::Digest> digest;
+};
+Blob encode_digest(const DigestAnswer& answer);
+Result<DigestAnswer> decode_digest(std::string_view bytes);
 
 }  // namespace witan::node

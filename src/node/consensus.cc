@@ -277,7 +277,12 @@ void Consensus::call_leader(CallKind kind, peer::Lane lane, Blob payload, Durati
   if (standing_.leader == raft::kNobody || standing_.leader == options_.raft.id) {
     return done(fail(Code::NotLeader, "there is no leader now"));
   }
-  peers_->call(standing_.leader, {static_cast<uint8_t>(kind), lane, std::move(payload)}, timeout,
+  call(standing_.leader, kind, lane, std::move(payload), timeout, std::move(done));
+}
+
+void Consensus::call(raft::NodeId to, CallKind kind, peer::Lane lane, Blob payload, Duration timeout,
+                     Function<void(Result<Blob>)> done) {
+  peers_->call(to, {static_cast<uint8_t>(kind), lane, std::move(payload)}, timeout,
                [done = std::move(done)](peer::CallResult result) mutable {
                  if (result) return done(std::move(*result));
                  done(fail(result.error().sent ? Code::Unknown : Code::NotLeader, std::move(result.error().message)));
@@ -465,6 +470,11 @@ void Consensus::settle_durable() {
     auto due = until_durable_.extract(until_durable_.begin());
     due.mapped()();
   }
+}
+
+void Consensus::read_log(raft::Index from, raft::Index to, size_t max_bytes,
+                         Function<void(std::vector<raft::Entry>)> done) {
+  log_.read(from, to, max_bytes, std::move(done));
 }
 
 void Consensus::compact(raft::Index index) {

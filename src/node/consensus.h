@@ -58,12 +58,16 @@ class Consensus final : public Agreement, public peer::Handler {
   void propose(std::vector<Proposal> proposals) override;
   void propose_in(raft::Term term, Blob command, Function<void(raft::ProposeResult)> done) override;
   void read_index(Function<void(Result<raft::Index>)> done) override;
+  void call(raft::NodeId to, CallKind kind, peer::Lane lane, Blob payload, Duration timeout,
+            Function<void(Result<Blob>)> done) override;
   void call_leader(CallKind kind, peer::Lane lane, Blob payload, Duration timeout,
                    Function<void(Result<Blob>)> done) override;
   void change_members(MemberChange change, Function<void(Result<ChangeResult>)> done) override;
   void transfer_leadership(raft::NodeId to, Function<void(Result<>)> done) override;
   void applied(raft::Index index, WallTime stamp) override;
   void when_durable(raft::Index index, Task done) override;
+  void read_log(raft::Index from, raft::Index to, size_t max_bytes,
+                Function<void(std::vector<raft::Entry>)> done) override;
   void compact(raft::Index index) override;
 
   // Makes the group know this member's name, URLs and directory. Repeated until the group has it; then `done`.

@@ -56,7 +56,10 @@ class Agreement {
   virtual void propose_in(raft::Term term, Blob command, Function<void(raft::ProposeResult)> done) = 0;
   // The index a linearizable read that arrived before this call must wait for; an error means: ask again.
   virtual void read_index(Function<void(Result<raft::Index>)> done) = 0;
-  // Asks the leader something; fails with NotLeader when certainly nobody was asked, Unknown when no answer came.
+  // Asks a member something; fails with NotLeader when certainly nobody was asked, Unknown when no answer came.
+  virtual void call(raft::NodeId to, CallKind kind, peer::Lane lane, Blob payload, Duration timeout,
+                    Function<void(Result<Blob>)> done) = 0;
+  // Asks the leader, whoever that is.
   virtual void call_leader(CallKind kind, peer::Lane lane, Blob payload, Duration timeout,
                            Function<void(Result<Blob>)> done) = 0;
   virtual void change_members(MemberChange change, Function<void(Result<ChangeResult>)> done) = 0;
@@ -66,6 +69,9 @@ class Agreement {
   virtual void applied(raft::Index index, WallTime stamp) = 0;
   // Runs `done` once the log up to `index` is on this member's own disk: what is committed need not be (core S4).
   virtual void when_durable(raft::Index index, Task done) = 0;
+  // Entries [from, to] as the log on disk has them, about `max_bytes`; those that are not there are left out.
+  virtual void read_log(raft::Index from, raft::Index to, size_t max_bytes,
+                        Function<void(std::vector<raft::Entry>)> done) = 0;
   // A snapshot is durable that makes entries up to `index` superfluous here; those others still need stay.
   virtual void compact(raft::Index index) = 0;
 };

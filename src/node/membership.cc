@@ -105,7 +105,9 @@ Planned plan_add(const raft::Configuration& now, const AddMember& add, const Cha
   std::ranges::sort(planned.target.members, {}, &raft::Member::id);
   if (!add.learner && now.members.size() > 1) {
     if (!enough_started(planned.target)) return std::unexpected(MemberFailure::NotEnoughStarted);
-    if (!quorum_active(now, context)) return std::unexpected(MemberFailure::Unhealthy);
+    // The new voter counts as soon as the change is in the log (thesis 4.1) and has yet to start: what must acknowledge
+    // it is a majority that includes it. With one of three down this would wait for the newcomer, or for ever.
+    if (!quorum_active(planned.target, context)) return std::unexpected(MemberFailure::Unhealthy);
   }
   return planned;
 }

@@ -119,19 +119,10 @@ void Snapshots::abandon() { job_.reset(); }
 
 // ---- Loading one --------------------------------------------------------------------------------
 
-void Snapshots::load(raft::Index index, Function<void(Result<std::unique_ptr<store::Store>>)> done) {
-  struct Loaded {
-    Result<std::optional<LoadedSnapshot>> result;
-  };
-  auto loaded = std::make_shared<Loaded>();
-  lane_.run([files = files_.get(), loaded] { loaded->result = load_newest(*files); },
-            [loaded, index, done = std::move(done)]() mutable {
-              if (!loaded->result) return done(std::unexpected(std::move(loaded->result.error())));
-              if (!*loaded->result || (*loaded->result)->meta.index != index) {
-                return done(fail(Code::Corrupt, fmt::format("the snapshot at entry {} is gone", index)));
-              }
-              done(std::move((*loaded->result)->store));
-            });
+void Snapshots::load(Function<void(Result<std::optional<LoadedSnapshot>>)> done) {
+  auto loaded = std::make_shared<Result<std::optional<LoadedSnapshot>>>();
+  lane_.run([files = files_.get(), loaded] { *loaded = load_newest(*files); },
+            [loaded, done = std::move(done)]() mutable { done(std::move(*loaded)); });
 }
 
 }  // namespace witan::node

@@ -38,8 +38,8 @@ class Snapshots {
   // Gives up the snapshot being written: its store is about to go.
   void abandon();
 
-  // Reads the newest snapshot, which must be of `index`.
-  void load(raft::Index index, Function<void(Result<std::unique_ptr<store::Store>>)> done);
+  // Reads the newest snapshot; nullopt when there is none.
+  void load(Function<void(Result<std::optional<LoadedSnapshot>>)> done);
 
  private:
   struct Job;

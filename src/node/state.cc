@@ -21,7 +21,8 @@ State::State(StateOptions options, std::unique_ptr<store::Store> store, raft::Sn
     : options_(std::move(options)), loop_(loop), snapshots_(snapshots), logger_(logger), store_(std::move(store)),
       applied_(applied.index), applied_term_(applied.term), applied_configuration_(applied.configuration),
       configuration_(std::move(applied.configuration)), reads_(loop, options_.request_timeout, milliseconds(20)),
-      leases_(loop, options_.election, reads_, logger.named("lease")) {
+      leases_(loop, options_.election, reads_, logger.named("lease")),
+      auditor_(loop, options_.self, options_.election, remedies(), logger.named("audit")) {
   reads_.applied(applied_);
 }
 
@@ -31,11 +32,11 @@ State::~State() { loop_.cancel(upkeep_timer_); }
 
 void State::committed(std::vector<raft::Entry> entries) {
   inbox_.insert(inbox_.end(), std::make_move_iterator(entries.begin()), std::make_move_iterator(entries.end()));
-  if (!apply_posted_ && !installing_) apply_some();
+  if (!apply_posted_ && !replacing()) apply_some();
 }
 
 void State::apply_some() {
-  if (installing_) return;
+  if (replacing()) return;
   size_t bytes = 0;
   for (size_t n = 0; n < kEntriesPerTurn && bytes < kBytesPerTurn && !inbox_.empty(); ++n) {
     const raft::Entry entry = std::move(inbox_.front());
@@ -72,6 +73,7 @@ void State::apply(const raft::Entry& entry) {
       applied_configuration_ = std::move(*configuration);
     }
   }
+  auditor_.applied(entry.index, store_->digest());
   std::vector<uint64_t> displaced;
   waiters_.committed(entry.index, entry.term, displaced);
   for (const uint64_t request : displaced) {
@@ -125,14 +127,23 @@ void State::install(raft::SnapshotMeta meta) {
   std::erase_if(inbox_, [&](const raft::Entry& entry) { return entry.index <= meta.index; });
   if (meta.index <= applied_) return;
   installing_ = meta;
-  snapshots_.load(meta.index, [this, meta](Result<std::unique_ptr<store::Store>> store) {
-    if (!store) return fatal(std::move(store.error()));
-    installed(meta, std::move(*store));
+  rebuild_.reset();
+  snapshots_.load([this, meta](Result<std::optional<LoadedSnapshot>> loaded) {
+    if (!loaded) return fatal(std::move(loaded.error()));
+    if (!*loaded || (*loaded)->meta.index != meta.index) {
+      return fatal(Error{Code::Corrupt, fmt::format("the snapshot at entry {} is gone", meta.index)});
+    }
+    installed(meta, std::move((*loaded)->store));
   });
 }
 
 void State::installed(raft::SnapshotMeta meta, std::unique_ptr<store::Store> store) {
   logger_.info("the state is now the leader's snapshot at entry {}", meta.index);
+  installing_.reset();
+  take_over(std::move(store), std::move(meta));
+}
+
+void State::take_over(std::unique_ptr<store::Store> store, raft::SnapshotMeta meta) {
   const store::Revision before = store_->revision();
   abandon_work();
   snapshots_.abandon();
@@ -141,11 +152,11 @@ void State::installed(raft::SnapshotMeta meta, std::unique_ptr<store::Store> sto
   store_ = std::move(store);
   applied_ = meta.index;
   applied_term_ = meta.term;
-  applied_configuration_ = meta.configuration;
+  applied_configuration_ = std::move(meta.configuration);
   entries_since_snapshot_ = 0;
   bytes_since_snapshot_ = 0;
   std::vector<uint64_t> unseen;
-  waiters_.skipped(meta.index, unseen);
+  waiters_.skipped(applied_, unseen);
   for (const uint64_t request : unseen) resolve(request, Unknown{Unknown::Why::LeaderLost});
   if (store_->revision() > before) {
     for (Outlet& outlet : outlets_) {
@@ -154,7 +165,7 @@ void State::installed(raft::SnapshotMeta meta, std::unique_ptr<store::Store> sto
       outlet.outbox.push_back(Gap{before + 1, store_->revision()});
     }
   }
-  installing_.reset();
+  auditor_.replaced(applied_, store_->digest());
   reads_.applied(applied_);
   flush_soon();
   apply_some();
@@ -424,7 +435,10 @@ void State::work() {
 void State::standing(const raft::Standing& standing) {
   const raft::Standing before = std::exchange(standing_, standing);
   if (before.leader != standing.leader || before.term != standing.term || before.role != standing.role) announce_view();
-  if (before.role == raft::Role::Leader && standing.role != raft::Role::Leader) leases_.follow();
+  if (before.role == raft::Role::Leader && standing.role != raft::Role::Leader) {
+    leases_.follow();
+    auditor_.follow();
+  }
   if (standing.leading && (!before.leading || before.term != standing.term)) begin_leading();
   if (standing.leader != raft::kNobody) {
     retry_parked();
@@ -468,6 +482,11 @@ void State::on_call(raft::NodeId from, peer::Call call, peer::Responder respond)
   switch (static_cast<CallKind>(call.kind)) {
     case CallKind::RenewLeases: return leases_.answer_renewals(std::move(call), std::move(respond));
     case CallKind::LeaseTime: return leases_.answer_time(std::move(call), std::move(respond));
+    case CallKind::Digest: return auditor_.answer_digest(std::move(call), std::move(respond));
+    case CallKind::Rebuild:
+      if (from != standing_.leader)
+        return respond(encode_refusal(Error{Code::Refused, "only the leader may ask that"}));
+      return auditor_.answer_rebuild(std::move(respond));
     default:
       logger_.warn("member {:x} asked something this version does not know (kind {})", from.value, call.kind);
       respond(encode_refusal(Error{Code::Invalid, "this member does not know that call"}));
@@ -504,6 +523,7 @@ void State::stop() {
   }
   reads_.stop();
   leases_.stop();
+  auditor_.stop();
   snapshots_.abandon();
   flush();
 }

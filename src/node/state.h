@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "env/loop.h"
+#include "node/auditor.h"
 #include "node/halves.h"
 #include "node/lease_keeper.h"
 #include "node/port.h"
@@ -44,6 +45,7 @@ class State final : public Applier {
     agreement_ = &agreement;
     reads_.connect(agreement);
     leases_.connect(agreement);
+    auditor_.connect(agreement);
   }
   // Begins to keep house. On its loop, after connect() and before anything is applied.
   void start() { upkeep(); }
@@ -104,6 +106,13 @@ class State final : public Applier {
     Task abandoned;         // instead of further steps, when the store they read is replaced
   };
 
+  // The same state once more from this member's snapshot and log (core S7).
+  struct Rebuild {
+    std::unique_ptr<store::Store> store;
+    raft::SnapshotMeta target;  // where the state stood
+    raft::Index reached;
+  };
+
   void apply_some();
   void apply(const raft::Entry& entry);
   void apply_command(const raft::Entry& entry);
@@ -130,6 +139,14 @@ class State final : public Applier {
   void compact_physically();
   void maybe_snapshot();
   void installed(raft::SnapshotMeta meta, std::unique_ptr<store::Store> store);
+  void take_over(std::unique_ptr<store::Store> store, raft::SnapshotMeta meta);
+  // While it is true another state is on its way and nothing is applied to this one.
+  bool replacing() const { return installing_.has_value() || rebuild_ != nullptr; }
+  void rebuild();
+  void replay(const std::shared_ptr<Rebuild>& rebuild);
+  void replayed(const std::shared_ptr<Rebuild>& rebuild, const std::vector<raft::Entry>& entries);
+  void distrust(const std::vector<raft::NodeId>& members);
+  Auditor::Remedies remedies();
   void expire(Instant now);
   void check_ready();
   void raise_alarms();
@@ -149,6 +166,8 @@ class State final : public Applier {
 
   std::deque<raft::Entry> inbox_;
   std::optional<raft::SnapshotMeta> installing_;
+  std::shared_ptr<Rebuild> rebuild_;
+  bool rebuilt_ = false;  // once; what is wrong again after that is wrong on disk
   bool apply_posted_ = false;
   bool stopped_ = false;
 
@@ -158,6 +177,7 @@ class State final : public Applier {
   Waiters waiters_;
   ReadQueue reads_;
   LeaseKeeper leases_;
+  Auditor auditor_;
 
   std::deque<LongWork> long_work_;
   bool work_posted_ = false;
@@ -168,6 +188,7 @@ class State final : public Applier {
   uint64_t bytes_since_snapshot_ = 0;
   env::TimerId upkeep_timer_ = 0;
   Instant next_history_check_;
+  Instant next_comparison_;
   bool compaction_proposed_ = false;
   bool alarm_proposed_ = false;
   bool compacting_ = false;

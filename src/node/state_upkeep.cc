@@ -8,14 +8,19 @@ namespace witan::node {
 
 namespace {
 constexpr Duration kUpkeepEvery = milliseconds(100);
-}
+constexpr Duration kCompareEvery = seconds(1);
+}  // namespace
 
 void State::upkeep() {
   upkeep_timer_ = loop_.call_at(loop_.now() + kUpkeepEvery, [this] { upkeep(); });
   if (stopped_) return;
   expire(loop_.now());
   maybe_snapshot();
-  if (!standing_.leading || installing_ || compaction_proposed_ || loop_.now() < next_history_check_) return;
+  if (standing_.leading && loop_.now() >= next_comparison_) {
+    next_comparison_ = loop_.now() + kCompareEvery;
+    auditor_.compare(configuration_);
+  }
+  if (!standing_.leading || replacing() || compaction_proposed_ || loop_.now() < next_history_check_) return;
   next_history_check_ = loop_.now() + seconds(1);
   // Core S3: by time and by bytes, whichever comes first, judged by the entries' stamps.
   store::Revision target = store_->revision_to_fit(store_->settings().history_bytes);
@@ -74,7 +79,7 @@ void State::raise_alarms() {
 }
 
 void State::maybe_snapshot() {
-  if (stopped_ || installing_ || snapshots_.writing() || entries_since_snapshot_ == 0) return;
+  if (stopped_ || replacing() || snapshots_.writing() || entries_since_snapshot_ == 0) return;
   const uint64_t by_bytes = options_.snapshot_bytes != 0
                                 ? options_.snapshot_bytes
                                 : std::max<uint64_t>(uint64_t{64} << 20, snapshots_.newest_bytes());

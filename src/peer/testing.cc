@@ -110,12 +110,11 @@ Result<std::unique_ptr<env::Listener>> FakeNetwork::listen(const env::Address& a
 
 void FakeNetwork::connect(env::Loop& loop, const env::Address& address, Duration timeout,
                           Function<void(Result<std::unique_ptr<env::Connection>>)> done) {
-  CHECK(&loop == &loop_);
   if (frozen_) {
-    loop_.call_at(loop_.now() + timeout, [done = std::move(done)]() mutable { done(fail(Code::Io, "timed out")); });
+    loop.call_at(loop.now() + timeout, [done = std::move(done)]() mutable { done(fail(Code::Io, "timed out")); });
     return;
   }
-  loop_.call_at(loop_.now() + kLatency, [this, text = address.text(), done = std::move(done)]() mutable {
+  loop.call_at(loop.now() + kLatency, [this, text = address.text(), done = std::move(done)]() mutable {
     const auto at = listeners_.find(text);
     if (at == listeners_.end()) return done(fail(Code::Io, "connection refused"));
     const uint64_t id = ++last_;

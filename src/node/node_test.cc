@@ -1,0 +1,197 @@
+// Whole members: what only shows when all rooms work together.
+#include "node/node.h"
+
+#include <gtest/gtest.h>
+
+#include "node/snapshots.h"
+#include "node/testing.h"
+#include "store/snapshot.h"
+
+namespace witan::node {
+namespace {
+
+using testing::Cluster;
+using testing::Member;
+
+bool is_done(const std::optional<Outcome>& outcome) { return outcome && std::holds_alternative<Done>(*outcome); }
+
+TEST(Members, ReplicateAndComeBack) {
+  Cluster cluster(3);
+  cluster.start();
+  ASSERT_NE(cluster.leader(), nullptr);
+  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(is_done(cluster.put(cluster[i], fmt::format("k{}", i), "v")));
+  for (size_t i = 0; i < 3; ++i) cluster[i].kill();
+  for (size_t i = 0; i < 3; ++i) cluster[i].start();
+  ASSERT_NE(cluster.leader(), nullptr);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_TRUE(is_done(cluster.put(cluster[i], "again", fmt::format("{}", i))));
+    EXPECT_EQ(cluster.local(cluster[i], "k0"), "v");
+    EXPECT_EQ(cluster.local(cluster[i], "k2"), "v");
+  }
+}
+
+TEST(Members, OneThatIsFarBehindGetsASnapshot) {
+  Cluster cluster(3, [](Options& options) {
+    options.snapshot_entries = 20;
+    options.keep_entries = 5;
+  });
+  cluster.start();
+  Member* leader = cluster.leader();
+  ASSERT_NE(leader, nullptr);
+  Member& behind = leader == &cluster[0] ? cluster[1] : cluster[0];
+  behind.kill();
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(is_done(cluster.put(*leader, fmt::format("k{:03}", i), "v")));
+  behind.start();
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.local(behind, "k099") == "v"; }));
+  EXPECT_EQ(cluster.local(behind, "k000"), "v");
+  ASSERT_TRUE(is_done(cluster.put(behind, "after", "v")));
+}
+
+// Core rule 8 of the architecture: a leader whose disk hangs gives the lead to one whose disk does not.
+TEST(Members, ALeaderWhoseDiskStallsStepsDown) {
+  Cluster cluster(3);
+  cluster.start();
+  Member* stalled = cluster.leader();
+  ASSERT_NE(stalled, nullptr);
+  stalled->log_lane().stall(true);
+  Member& other = stalled == &cluster[0] ? cluster[1] : cluster[0];
+  stalled->client().propose(store::Put{.key = "k", .value = "v"}, [](const Outcome&) {});
+  EXPECT_TRUE(cluster.run_until([&] {
+    const MemberId leader = cluster.status(other).leader;
+    return leader != 0 && leader != stalled->id();
+  }));
+  EXPECT_TRUE(is_done(cluster.put(other, "k2", "v")));
+  stalled->log_lane().stall(false);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.local(*stalled, "k2") == "v"; }));
+}
+
+TEST(Members, ALeaderWhoseClockIsFarBehindDoesNotLead) {  // core C4
+  Cluster cluster(3);
+  cluster.start();
+  Member* first = cluster.leader();
+  ASSERT_NE(first, nullptr);
+  Member& late = first == &cluster[0] ? cluster[1] : cluster[0];
+  // So that the entries' stamps are of a time that the other one has not seen.
+  for (size_t i = 0; i < 3; ++i) {
+    if (&cluster[i] != &late) cluster[i].loop().set_skew(seconds(600));
+  }
+  ASSERT_TRUE(is_done(cluster.put(*first, "k", "v")));
+  first->client().move_leader(late.id(), [](const Result<>&) {});
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.status(late).leader == late.id(); }));
+  // It can append nothing; a put asked of it lands with whoever leads afterwards.
+  EXPECT_TRUE(is_done(cluster.put(late, "k2", "v")));
+  EXPECT_NE(cluster.status(late).leader, late.id());
+}
+
+// ---- Core S7 ------------------------------------------------------------------------------------
+
+// Replaces the newest snapshot of a member that does not run by another state at the same entry.
+void falsify_snapshot(Member& member) {
+  const std::string directory = member.options().data_dir + "/snapshots";
+  auto files = wal::SnapshotFiles::open(member.disk(), directory, Logger());
+  ASSERT_TRUE(files.has_value());
+  const auto newest = (*files)->newest();
+  ASSERT_TRUE(newest.has_value() && newest->has_value());
+  const raft::SnapshotMeta meta = (*newest)->meta;
+  store::Store other;
+  const std::string command =
+      std::string(store::encode(store::Command{.header = {}, .body = store::Put{.key = "false", .value = "v"}}).view());
+  other.apply(meta.index.value, *store::decode(command), false);
+  for (const std::string& path : member.disk().paths()) {
+    if (!path.starts_with(directory)) continue;
+    ASSERT_TRUE(member.disk().remove(path));
+  }
+  auto writer = (*files)->write(meta);
+  ASSERT_TRUE(writer.has_value());
+  store::SnapshotEncoder encoder(other);
+  std::string bytes;
+  while (encoder.next(1 << 16, bytes)) continue;
+  ASSERT_TRUE((*writer)->append(bytes));
+  ASSERT_TRUE((*writer)->finish());
+}
+
+void with_snapshots(Options& options) { options.snapshot_entries = 10; }
+
+void fill(Cluster& cluster) {
+  Member* leader = cluster.leader();
+  ASSERT_NE(leader, nullptr);
+  for (int i = 0; i < 30; ++i) ASSERT_TRUE(is_done(cluster.put(*leader, fmt::format("k{}", i), "v")));
+  for (size_t i = 0; i < cluster.size(); ++i) {
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.local(cluster[i], "k29") == "v"; }));
+  }
+  cluster.loop().run_for(seconds(2));  // the snapshots are written
+}
+
+TEST(Digests, AMinorityThatIsWrongOnDiskStops) {
+  Cluster cluster(3, with_snapshots);
+  cluster.start();
+  ASSERT_NO_FATAL_FAILURE(fill(cluster));
+  Member* leader = cluster.leader();
+  Member& wrong = leader == &cluster[0] ? cluster[1] : cluster[0];
+  wrong.kill();
+  ASSERT_NO_FATAL_FAILURE(falsify_snapshot(wrong));
+  wrong.start();
+  ASSERT_TRUE(cluster.run_until([&] { return wrong.fatal().has_value(); }));
+  EXPECT_NE(wrong.fatal()->message.find("add it again"), std::string::npos);
+  wrong.kill();
+  EXPECT_TRUE(is_done(cluster.put(*leader, "still", "served")));
+  EXPECT_TRUE(cluster.status(*leader).alarms.empty());
+}
+
+TEST(Digests, AMinorityThatIsWrongInMemoryRebuilds) {
+  Cluster cluster(3, with_snapshots);
+  cluster.start();
+  ASSERT_NO_FATAL_FAILURE(fill(cluster));
+  Member* leader = cluster.leader();
+  Member& wrong = leader == &cluster[0] ? cluster[1] : cluster[0];
+  wrong.kill();
+  const wal::MemoryDisk sound = wrong.disk().copy();
+  ASSERT_NO_FATAL_FAILURE(falsify_snapshot(wrong));
+  wrong.start();
+  for (const std::string& path : sound.paths()) {
+    if (path.find("/snapshots/") != std::string::npos) wrong.disk().put(path, wal::MemoryDisk(sound).bytes(path));
+  }
+  EXPECT_EQ(cluster.local(wrong, "false"), "v");
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.local(wrong, "false").empty(); }));
+  EXPECT_EQ(cluster.local(wrong, "k0"), "v");
+  EXPECT_TRUE(is_done(cluster.put(wrong, "after", "v")));
+  cluster.loop().run_for(seconds(5));
+  EXPECT_FALSE(wrong.fatal().has_value());
+}
+
+TEST(Digests, AWrongLeaderHandsOver) {
+  Cluster cluster(3, with_snapshots);
+  cluster.start();
+  ASSERT_NO_FATAL_FAILURE(fill(cluster));
+  Member* leader = cluster.leader();
+  leader->kill();
+  ASSERT_NO_FATAL_FAILURE(falsify_snapshot(*leader));
+  leader->start();
+  Member* interim = cluster.leader();
+  ASSERT_NE(interim, nullptr);
+  interim->client().move_leader(leader->id(), [](const Result<>&) {});
+  ASSERT_TRUE(cluster.run_until([&] { return leader->fatal().has_value(); }));
+  leader->kill();
+  Member* last = cluster.leader();
+  ASSERT_NE(last, nullptr);
+  EXPECT_NE(last, leader);
+}
+
+TEST(Digests, WithoutAMajorityEverybodyRaisesCorrupt) {
+  Cluster cluster(2, with_snapshots);
+  cluster.start();
+  ASSERT_NO_FATAL_FAILURE(fill(cluster));
+  cluster[0].kill();
+  ASSERT_NO_FATAL_FAILURE(falsify_snapshot(cluster[0]));
+  cluster[0].start();
+  for (size_t i = 0; i < 2; ++i) {
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.status(cluster[i]).alarms.size() == 2; }));
+    EXPECT_EQ(cluster.status(cluster[i]).alarms[0].kind, store::AlarmKind::Corrupt);
+  }
+  const auto refused = cluster.put(cluster[1], "k", "v");
+  ASSERT_TRUE(is_done(refused));
+  EXPECT_EQ(std::get<Done>(*refused).reply.failure.reason, store::Reason::CorruptCluster);
+}
+
+}  // namespace
+}  // namespace witan::node
