@@ -57,6 +57,7 @@ void Consensus::handle(raft::Output output, Function<void(raft::ProposeResult)>&
   if (output.proposed && proposed) proposed(std::move(*output.proposed));
   if (output.standing) on_standing(*output.standing);
   if (output.configuration) on_configuration(*output.configuration);
+  if (output.transfer_refused) on_transfer_refused(std::move(*output.transfer_refused));
   for (raft::Envelope& envelope : output.messages) peers_->send(std::move(envelope));
   if (output.install) applier_.install(std::move(*output.install));
   if (output.persist) persist(std::move(*output.persist));
@@ -430,6 +431,11 @@ void Consensus::transfer_leadership(raft::NodeId to, Function<void(Result<>)> do
     settle_transfer(fail(Code::Timeout, "the target did not take over in time"));
   });
   feed(raft::TransferLeadership{to});
+}
+
+void Consensus::on_transfer_refused(Error why) {
+  if (transfer_) return settle_transfer(std::unexpected(std::move(why)));
+  if (on_retired_) std::exchange(on_retired_, Task())();
 }
 
 void Consensus::settle_transfer(Result<> result) {

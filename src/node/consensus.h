@@ -125,6 +125,7 @@ class Consensus final : public Agreement, public peer::Handler {
                              Function<void(Result<ChangeResult>)> done);
   void record_member(raft::NodeId id, const MemberRecord& published, Function<void(Result<>)> done);
   void settle_changes();
+  void on_transfer_refused(Error why);
   void settle_transfer(Result<> result);
   void settle_durable();
   void publish_again();

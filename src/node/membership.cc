@@ -57,6 +57,8 @@ bool is_active(const ChangeContext& context, raft::NodeId id) {
 }
 
 // etcd's strict reconfiguration check: started voters must still be a quorum after the change.
+constexpr uint32_t kLastNumber = 254;  // one byte on top of session ids, and never given twice (core M1)
+
 bool enough_started(const raft::Configuration& target) {
   size_t voters = 0;
   size_t started = 0;
@@ -94,6 +96,7 @@ Planned plan_add(const raft::Configuration& now, const AddMember& add, const Cha
   if (now.find(id) != nullptr || std::ranges::binary_search(now.removed, id)) {
     return std::unexpected(MemberFailure::IdExists);
   }
+  if (now.last_number >= kLastNumber) return std::unexpected(MemberFailure::NumbersUsedUp);
   PlannedChange planned{.target = now, .subject = id};
   MemberRecord record{
       .number = ++planned.target.last_number, .directory_uuid = {}, .name = {}, .peer_urls = *urls, .client_urls = {}};

@@ -73,6 +73,16 @@ TEST(Membership, RemovingKeepsTheIdRemovedAndTheQuorumAlive) {
   EXPECT_TRUE(plan_change(now, RemoveMember{now.members[1].id.value}, context).has_value()) << "the dead one may go";
 }
 
+TEST(Membership, NumbersEnd) {
+  raft::Configuration now = three();
+  now.last_number = 253;
+  const auto last = plan_change(now, AddMember{{"d:4"}, true}, healthy(now));
+  ASSERT_TRUE(last.has_value());
+  EXPECT_EQ(record_of(*last->target.find(last->subject)).number, 254U);
+  now.last_number = 254;
+  EXPECT_EQ(plan_change(now, AddMember{{"d:4"}, true}, healthy(now)).error(), MemberFailure::NumbersUsedUp);
+}
+
 TEST(Membership, OnlyACaughtUpLearnerIsPromoted) {
   const auto now = three();
   auto context = healthy(now);

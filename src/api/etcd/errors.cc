@@ -35,6 +35,8 @@ constexpr ErrorRow kTable[] = {
     {Error::LearnerNotReady, FailedPrecondition,
      "etcdserver: can only promote a learner member which is in sync with leader"},
     {Error::TooManyLearners, FailedPrecondition, "etcdserver: too many learner members in cluster"},
+    {Error::MemberNumbersUsedUp, FailedPrecondition,
+     "witan: 254 members were added to this cluster in its life, and there can be no more"},
     {Error::AuthNotEnabled, FailedPrecondition, "etcdserver: authentication is not enabled"},
     {Error::NotLeader, FailedPrecondition, "etcdserver: not leader"},
     {Error::NotSupportedForLearner, FailedPrecondition, "etcdserver: rpc not supported for learner"},
@@ -139,6 +141,7 @@ Status status_of(node::MemberFailure failure) {
     case NotLearner: return status_of(Error::MemberNotLearner);
     case LearnerNotReady: return status_of(Error::LearnerNotReady);
     case TooManyLearners: return status_of(Error::TooManyLearners);
+    case NumbersUsedUp: return status_of(Error::MemberNumbersUsedUp);
     case NotEnoughStarted: return status_of(Error::NotEnoughStarted);
     case Unhealthy: return status_of(Error::Unhealthy);
     // etcd has one change at a time too and lets the second one wait until it times out.

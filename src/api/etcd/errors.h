@@ -45,6 +45,7 @@ enum class Error : uint8_t {
   MemberNotLearner,
   LearnerNotReady,
   TooManyLearners,
+  MemberNumbersUsedUp,
   AuthNotEnabled,
   NotLeader,
   NotSupportedForLearner,
