@@ -8,6 +8,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 JOBS = str(os.cpu_count() or 2)
 
+# Clones at different places share what ccache has compiled.
+os.environ.setdefault("CCACHE_BASEDIR", str(ROOT))
+os.environ.setdefault("CCACHE_NOHASHDIR", "true")
+
 
 class Failed(Exception):
     """A command of ours cannot go on; the text says why, for a person."""

@@ -145,7 +145,7 @@ enum class MemberFailure : uint8_t {
   NotLearner,
   LearnerNotReady,
   TooManyLearners,
-  NumbersUsedUp,  // 254 members were added in the cluster's life (core M1)
+  NumbersUsedUp,     // 254 members were added in the cluster's life (core M1)
   NotEnoughStarted,  // the change would leave too few started voters for a quorum
   Unhealthy,         // the leader is not connected to a quorum
   ChangeInProgress,

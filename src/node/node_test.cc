@@ -83,6 +83,93 @@ TEST(Members, ALeaderWhoseClockIsFarBehindDoesNotLead) {  // core C4
   EXPECT_NE(cluster.status(late).leader, late.id());
 }
 
+TEST(Members, AWipedDirectoryIsNotTheMemberItWas) {  // core M1
+  Cluster cluster(3);
+  cluster.start();
+  Member* leader = cluster.leader();
+  ASSERT_NE(leader, nullptr);
+  Member& wiped = leader == &cluster[0] ? cluster[1] : cluster[0];
+  ASSERT_TRUE(is_done(cluster.put(wiped, "k", "v")));
+  cluster.loop().run_for(seconds(2));  // all have told the group their directories
+  const MemberId id = wiped.id();
+  wiped.kill();
+  wiped.disk() = wal::MemoryDisk();
+  wiped.start();
+  EXPECT_EQ(wiped.id(), id) << "founders compute the same id";
+  cluster.loop().run_for(seconds(10));
+  EXPECT_EQ(cluster.local(wiped, "k"), "");
+  EXPECT_EQ(cluster.status(wiped).leader, 0U);
+  EXPECT_TRUE(is_done(cluster.put(*leader, "k2", "v")));
+}
+
+TEST(Members, AStopHandsTheLeadOver) {
+  Cluster cluster(3);
+  cluster.start();
+  Member* leader = cluster.leader();
+  ASSERT_NE(leader, nullptr);
+  Member& other = leader == &cluster[0] ? cluster[1] : cluster[0];
+  const MemberId first = leader->id();
+  bool stopped = false;
+  const Instant begin = cluster.loop().now();
+  leader->stop([&] { stopped = true; });
+  ASSERT_TRUE(cluster.run_until([&] {
+    const MemberId now = cluster.status(other).leader;
+    return stopped && now != 0 && now != first;
+  }));
+  EXPECT_LT(cluster.loop().now() - begin, milliseconds(500)) << "no election timeout was waited for";
+}
+
+// ---- Upkeep -------------------------------------------------------------------------------------
+
+TEST(Upkeep, HistoryIsBoundedByTime) {  // core S3
+  Cluster cluster(1, [](Options& options) { options.auto_compaction = seconds(60); });
+  cluster.start();
+  Member& member = cluster[0];
+  ASSERT_NE(cluster.leader(), nullptr);
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(is_done(cluster.put(member, "k", fmt::format("{}", i))));
+  cluster.loop().run_for(seconds(50));
+  EXPECT_LT(cluster.status(member).compacted, store::Revision(1)) << "nothing is a minute old";
+  ASSERT_TRUE(is_done(cluster.put(member, "k", "late")));
+  cluster.loop().run_for(seconds(20));
+  const Status status = cluster.status(member);
+  EXPECT_EQ(status.compacted, status.revision - 1) << "what is older than a minute, and no more";
+  EXPECT_EQ(cluster.local(member, "k"), "late");
+}
+
+TEST(Upkeep, HistoryIsBoundedByBytes) {  // core S3
+  Cluster cluster(1, [](Options& options) { options.history_bytes = 100'000; });
+  cluster.start();
+  Member& member = cluster[0];
+  ASSERT_NE(cluster.leader(), nullptr);
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_TRUE(is_done(cluster.put(member, "k", std::string(1000, static_cast<char>('a' + i % 26)))));
+  }
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.status(member).compacted > store::Revision(150); }));
+  EXPECT_LT(cluster.status(member).compacted, store::Revision(290)) << "what fits stays";
+}
+
+TEST(Upkeep, AFullMemoryRaisesNoSpaceUntilThereIsRoom) {  // core S3
+  Cluster cluster(1, [](Options& options) {
+    options.memory_quota = 200'000;
+    options.history_bytes = 20'000;
+  });
+  cluster.start();
+  Member& member = cluster[0];
+  ASSERT_NE(cluster.leader(), nullptr);
+  const auto refused = [](const std::optional<Outcome>& outcome) {
+    return is_done(outcome) && std::get<Done>(*outcome).reply.failure.reason == store::Reason::NoSpace;
+  };
+  int written = 0;
+  while (written < 1000 && !refused(cluster.put(member, fmt::format("k{}", written), std::string(1000, 'x'))))
+    ++written;
+  EXPECT_GT(written, 150);
+  EXPECT_LT(written, 250);
+  ASSERT_EQ(cluster.status(member).alarms.size(), 1U);
+  ASSERT_TRUE(is_done(cluster.erase(member)));
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.status(member).alarms.empty(); }));
+  EXPECT_FALSE(refused(cluster.put(member, "again", "v")));
+}
+
 // ---- Core S7 ------------------------------------------------------------------------------------
 
 // Replaces the newest snapshot of a member that does not run by another state at the same entry.

@@ -142,8 +142,16 @@ Member* Cluster::leader(Duration patience) {
 }
 
 std::optional<Outcome> Cluster::put(Member& member, std::string_view key, std::string_view value, Duration patience) {
+  return propose(member, store::Put{.key = key, .value = value}, patience);
+}
+
+std::optional<Outcome> Cluster::erase(Member& member) {
+  return propose(member, store::DeleteRange{.range = {.begin = {}, .end = {}}}, seconds(30));
+}
+
+std::optional<Outcome> Cluster::propose(Member& member, const store::Body& body, Duration patience) {
   auto outcome = std::make_shared<std::optional<Outcome>>();
-  member.client().propose(store::Put{.key = key, .value = value}, [outcome](Outcome o) { *outcome = std::move(o); });
+  member.client().propose(body, [outcome](Outcome o) { *outcome = std::move(o); });
   run_until([&] { return outcome->has_value(); }, patience);
   return std::move(*outcome);
 }

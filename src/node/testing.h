@@ -60,6 +60,7 @@ class Member {
 
   void start();
   void kill();  // at once; unsynced bytes stay, as after kill -9
+  void stop(Task done) { node_->stop(std::move(done)); }
   bool running() const { return node_ != nullptr; }
 
   Client& client() { return *client_; }
@@ -99,6 +100,8 @@ class Cluster {
   // What came of a put through `member`; nullopt when nothing did within `patience`.
   std::optional<Outcome> put(Member& member, std::string_view key, std::string_view value,
                              Duration patience = seconds(30));
+  // Deletes everything.
+  std::optional<Outcome> erase(Member& member);
   // The value as `member` has it; empty when it has none.
   std::string local(Member& member, std::string_view key);
   Status status(Member& member);
@@ -108,6 +111,8 @@ class Cluster {
   }
 
  private:
+  std::optional<Outcome> propose(Member& member, const store::Body& body, Duration patience);
+
   peer::testing::FakeLoop loop_;
   peer::testing::FakeNetwork network_{loop_, 1};
   std::vector<std::unique_ptr<Member>> members_;
