@@ -14,13 +14,7 @@ import harness
 
 # What the server does not do right yet, seen in a run, each with what is missing. A test that passes again says so
 # (XPASS): take it off the list then. Nothing is added here without an issue that stays open for it.
-KNOWN_GAPS = {
-    "test_differential.py::test_random_requests": "fixed after the last full run, to be confirmed",
-    "test_differential.py::test_maintenance_and_cluster_errors": "fixed after the last full run, to be confirmed",
-    "test_etcdctl.py::test_elect": "fixed after the last full run, to be confirmed",
-    "test_etcdctl.py::test_three_members": "fixed after the last full run, to be confirmed",
-    "test_bad_input.py::test_a_missing_log_file_is_damage": "fixed after the last full run, to be confirmed",
-}
+KNOWN_GAPS = {}
 
 
 def pytest_collection_modifyitems(items):

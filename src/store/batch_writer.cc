@@ -75,7 +75,8 @@ void BatchWriter::change(Index::Place& place, VersionRef after) {
 }
 
 // A key that changes twice in one revision stands once in its batch, at its first place with its last content. APIs
-// refuse such transactions; a hostile peer's must still mean the same on every member.
+// refuse such transactions, but for what etcd overlooks: a delete to the end of all keys beside a put, and one of what
+// an earlier nested transaction puts.
 void BatchWriter::amend(std::string_view key, VersionRef after) {
   if (!amending_) {
     amending_ = true;
