@@ -375,9 +375,12 @@ TEST_F(NetworkTest, CloseAfterFlushDoesNotWaitForeverForAPeerThatTakesNothing) {
 }
 
 TEST_F(NetworkTest, CloseAfterFlushDoesNotListenForeverToAPeerThatDoesNotStop) {
-  listen();
+  Network patient({.linger = seconds(600), .max_discarded = 1 << 20});
+  auto made = patient.listen(kAnyPort, accept_on({&server_.loop()}));
+  ASSERT_TRUE(made);
+  const auto listener = std::move(*made);
   RawClient client;
-  client.connect(listener_->local());
+  client.connect(listener->local());
   client.send("x");
   Recorder server;
   server.after_bytes = [&](std::string_view) {
