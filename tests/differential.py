@@ -155,7 +155,9 @@ class Watcher:
         self.request = request
         self.events = []
         self.last_revision = 0
-        self.active = True
+        # Of the reference's watcher alone: how much of the history, and of its events, was compared already.
+        self.history_seen = 0
+        self.compared = 0
 
     def take(self, response):
         """Adds the events of a response; the promises hold for every single one."""
@@ -274,25 +276,26 @@ class StreamTwins:
     def catch_up(self, history):
         """Receives until every watcher has what it must have, and compares."""
         for watch_id in self.watchers[0]:
-            request = self.watchers[0][watch_id].request
-            expected = wanted(request, self.first_revision[watch_id], history)
-            for side in (0, 1):
-                watcher = self.watchers[side][watch_id]
-                while len(watcher.events) < len(expected):
+            first, second = (self.watchers[side][watch_id] for side in (0, 1))
+            expected = wanted(first.request, self.first_revision[watch_id], history[first.history_seen:])
+            total = first.compared + len(expected)
+            for side, watcher in enumerate((first, second)):
+                while len(watcher.events) < total:
                     self._next(side)
-            self._compare(watch_id, expected)
+            self._compare(watch_id, first, second, expected)
+            first.history_seen, first.compared = len(history), total
 
-    def _compare(self, watch_id, expected):
-        first, second = (self.watchers[side][watch_id] for side in (0, 1))
-        for i, want in enumerate(expected):
+    @staticmethod
+    def _compare(watch_id, first, second, expected):
+        for i, want in enumerate(expected, first.compared):
             a, b = first.events[i], second.events[i]
             if a != b or (b.type, b.kv) != (want.type, want.kv):
                 raise Difference(f"event {i} of watch {watch_id} {first.request}\n--- history\n{want}"
                                  f"\n--- etcd\n{a}\n--- subject\n{b}")
         for name, watcher in (("etcd", first), ("subject", second)):
-            if len(watcher.events) > len(expected):
-                raise Difference(f"{name}: watch {watch_id} got more than the history: "
-                                 f"{watcher.events[len(expected):]}")
+            surplus = watcher.events[first.compared + len(expected):]
+            if surplus:
+                raise Difference(f"{name}: watch {watch_id} got more than the history: {surplus}")
 
 
 def _create_fields(request):
