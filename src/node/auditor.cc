@@ -13,8 +13,8 @@ constexpr int kSplitsBeforeAlarm = 5;  // members that are down may still tip th
 
 }  // namespace
 
-Auditor::Auditor(env::Loop& loop, raft::NodeId self, Duration patience, Remedies remedies, Logger logger)
-    : loop_(loop), self_(self), patience_(patience), remedies_(std::move(remedies)), logger_(std::move(logger)) {}
+Auditor::Auditor(raft::NodeId self, Duration patience, Remedies remedies, Logger logger)
+    : self_(self), patience_(patience), remedies_(std::move(remedies)), logger_(std::move(logger)) {}
 
 // ---- What every member does ---------------------------------------------------------------------
 

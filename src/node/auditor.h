@@ -9,7 +9,6 @@
 #include "base/function.h"
 #include "base/log.h"
 #include "base/time.h"
-#include "env/loop.h"
 #include "node/digests.h"
 #include "node/halves.h"
 
@@ -24,7 +23,7 @@ class Auditor {
     Function<void(const std::vector<raft::NodeId>&)> distrust;  // nobody knows whose state is right
   };
 
-  Auditor(env::Loop& loop, raft::NodeId self, Duration patience, Remedies remedies, Logger logger);
+  Auditor(raft::NodeId self, Duration patience, Remedies remedies, Logger logger);
   void connect(Agreement& agreement) { agreement_ = &agreement; }
 
   // After every applied entry, in order.
@@ -54,7 +53,6 @@ class Auditor {
   void conclude();
   void accuse(raft::NodeId member);
 
-  env::Loop& loop_;
   const raft::NodeId self_;
   const Duration patience_;
   Remedies remedies_;

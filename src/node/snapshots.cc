@@ -31,11 +31,6 @@ Result<std::optional<LoadedSnapshot>> load_newest(wal::SnapshotFiles& files) {
   return std::optional<LoadedSnapshot>(LoadedSnapshot{(*reader)->meta(), (*newest)->bytes, std::move(*store)});
 }
 
-Snapshots::Snapshots(std::shared_ptr<wal::SnapshotFiles> files, env::Lane& lane, uint64_t newest_bytes, Logger logger)
-    : files_(std::move(files)), lane_(lane), logger_(std::move(logger)), newest_bytes_(newest_bytes) {}
-
-Snapshots::~Snapshots() = default;
-
 // ---- Writing the state's ------------------------------------------------------------------------
 
 // What the lane works on; the loop does not touch it while a task is there.
@@ -54,6 +49,11 @@ struct Snapshots::Job {
   bool durable = false;  // what the snapshot stands for
   bool held = false;     // the last piece waits for that
 };
+
+Snapshots::Snapshots(std::shared_ptr<wal::SnapshotFiles> files, env::Lane& lane, uint64_t newest_bytes, Logger logger)
+    : files_(std::move(files)), lane_(lane), logger_(std::move(logger)), newest_bytes_(newest_bytes) {}
+
+Snapshots::~Snapshots() = default;
 
 void Snapshots::write(store::Store& store, raft::SnapshotMeta meta, Function<void(Result<uint64_t>)> done) {
   CHECK(!job_, "one snapshot is written at a time");

@@ -22,7 +22,7 @@ State::State(StateOptions options, std::unique_ptr<store::Store> store, raft::Sn
       applied_(applied.index), applied_term_(applied.term), applied_configuration_(applied.configuration),
       configuration_(std::move(applied.configuration)), reads_(loop, options_.request_timeout, milliseconds(20)),
       leases_(loop, options_.election, reads_, logger.named("lease")),
-      auditor_(loop, options_.self, options_.election, remedies(), logger.named("audit")) {
+      auditor_(options_.self, options_.election, remedies(), logger.named("audit")) {
   reads_.applied(applied_);
 }
 
