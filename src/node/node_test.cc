@@ -197,6 +197,17 @@ void falsify_snapshot(Member& member) {
   ASSERT_TRUE((*writer)->finish());
 }
 
+// Its disk is right again as soon as it runs.
+void restart_wrong_in_memory(Member& member) {
+  member.kill();
+  const wal::MemoryDisk sound = member.disk().copy();
+  ASSERT_NO_FATAL_FAILURE(falsify_snapshot(member));
+  member.start();
+  for (const std::string& path : sound.paths()) {
+    if (path.find("/snapshots/") != std::string::npos) member.disk().put(path, wal::MemoryDisk(sound).bytes(path));
+  }
+}
+
 void with_snapshots(Options& options) { options.snapshot_entries = 10; }
 
 void fill(Cluster& cluster) {
@@ -231,13 +242,7 @@ TEST(Digests, AMinorityThatIsWrongInMemoryRebuilds) {
   ASSERT_NO_FATAL_FAILURE(fill(cluster));
   Member* leader = cluster.leader();
   Member& wrong = leader == &cluster[0] ? cluster[1] : cluster[0];
-  wrong.kill();
-  const wal::MemoryDisk sound = wrong.disk().copy();
-  ASSERT_NO_FATAL_FAILURE(falsify_snapshot(wrong));
-  wrong.start();
-  for (const std::string& path : sound.paths()) {
-    if (path.find("/snapshots/") != std::string::npos) wrong.disk().put(path, wal::MemoryDisk(sound).bytes(path));
-  }
+  ASSERT_NO_FATAL_FAILURE(restart_wrong_in_memory(wrong));
   EXPECT_EQ(cluster.local(wrong, "false"), "v");
   ASSERT_TRUE(cluster.run_until([&] { return cluster.local(wrong, "false").empty(); }));
   EXPECT_EQ(cluster.local(wrong, "k0"), "v");
@@ -278,6 +283,71 @@ TEST(Digests, WithoutAMajorityEverybodyRaisesCorrupt) {
   const auto refused = cluster.put(cluster[1], "k", "v");
   ASSERT_TRUE(is_done(refused));
   EXPECT_EQ(std::get<Done>(*refused).reply.failure.reason, store::Reason::CorruptCluster);
+}
+
+// ---- Copies for clients -------------------------------------------------------------------------
+
+std::unique_ptr<SnapshotStream> copy_of(Cluster& cluster, Member& member) {
+  std::unique_ptr<SnapshotStream> copy;
+  member.client().snapshot([&](Answer<std::unique_ptr<SnapshotStream>> answer) { copy = std::move(*answer); });
+  EXPECT_TRUE(is_done(cluster.put(member, "after its beginning", "v")));
+  EXPECT_TRUE(cluster.run_until([&] { return copy != nullptr; }));
+  return copy;
+}
+
+Answer<Blob> next_piece(Cluster& cluster, SnapshotStream& copy) {
+  std::optional<Answer<Blob>> piece;
+  copy.next(10'000, [&](Answer<Blob> answer) { piece = std::move(answer); });
+  EXPECT_TRUE(cluster.run_until([&] { return piece.has_value(); }));
+  return std::move(*piece);
+}
+
+// Enough keys for several slices.
+TEST(Copies, AreOfOneMomentAndKnowTheirSize) {
+  Cluster cluster(1);
+  cluster.start();
+  Member& member = cluster[0];
+  ASSERT_NE(cluster.leader(), nullptr);
+  std::vector<std::string> keys;
+  for (int i = 0; i < 10'000; ++i) keys.push_back(fmt::format("k{}", i));
+  store::Txn many;
+  for (const std::string& key : keys) many.success.push_back({store::Put{.key = key}});
+  member.client().propose(many, [](const Outcome&) {});
+  ASSERT_TRUE(is_done(cluster.put(member, "big", std::string(100'000, 'x'))));
+
+  const std::unique_ptr<SnapshotStream> copy = copy_of(cluster, member);
+  const uint64_t size = copy->remaining();
+  store::SnapshotDecoder decoder;
+  for (uint64_t read = 0;;) {
+    const Answer<Blob> piece = next_piece(cluster, *copy);
+    ASSERT_TRUE(piece);
+    read += piece->size();
+    ASSERT_EQ(copy->remaining(), size - read);
+    if (piece->empty()) break;
+    ASSERT_TRUE(decoder.feed(piece->view()));
+    ASSERT_TRUE(is_done(cluster.put(member, "k0", "changed meanwhile")));
+  }
+  EXPECT_EQ(copy->remaining(), 0U);
+  const auto restored = decoder.finish();
+  ASSERT_TRUE(restored) << restored.error().message;
+  EXPECT_EQ((*restored)->usage().keys, 10'001U);
+  EXPECT_EQ((*restored)->get("k0")->value.view(), "");
+}
+
+TEST(Copies, EndWhenTheStateIsReplaced) {
+  Cluster cluster(3, with_snapshots);
+  cluster.start();
+  ASSERT_NO_FATAL_FAILURE(fill(cluster));
+  Member& wrong = cluster.leader() == &cluster[0] ? cluster[1] : cluster[0];
+  ASSERT_NO_FATAL_FAILURE(restart_wrong_in_memory(wrong));
+  std::unique_ptr<SnapshotStream> copy;
+  wrong.client().snapshot([&](Answer<std::unique_ptr<SnapshotStream>> answer) { copy = std::move(*answer); });
+  ASSERT_TRUE(cluster.run_until([&] { return copy != nullptr; }));
+  ASSERT_EQ(cluster.local(wrong, "false"), "v");
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.local(wrong, "false").empty(); }));
+  const Answer<Blob> piece = next_piece(cluster, *copy);
+  ASSERT_FALSE(piece);
+  EXPECT_EQ(piece.error().refusal, Refusal::LeaderChanged);
 }
 
 }  // namespace
