@@ -1,7 +1,8 @@
 # External libraries, all of them packages of Debian 12 (cmake/packages.txt). A room names the targets it uses in
 # LIBS or PUBLIC_LIBS of witan_room():
 #
-#   fmt::fmt  absl::<name>  protobuf::libprotobuf  witan::nghttp2  witan::isal  witan::zstd  witan::jemalloc  OpenSSL::SSL
+#   fmt::fmt  absl::<name>  protobuf::libprotobuf  witan::nghttp2  witan::isal  witan::zstd  witan::jemalloc
+#   OpenSSL::SSL
 #   Boost::headers (Asio, Beast; header only)  spdlog::spdlog  CLI11::CLI11  tomlplusplus::tomlplusplus
 #   GTest::gmock (tests have it already)  benchmark::benchmark
 
