@@ -169,8 +169,10 @@ RangeResult Twin::range(const Range& r, int64_t current, const Tree& tree_at) co
     }
     return false;
   };
-  std::stable_sort(found.begin(), found.end(), [&](const auto& a, const auto& b) {
-    return r.order == SortOrder::Descend ? before(b, a) : before(a, b);
+  // Equal ones stay in key order. Not std::stable_sort: with clang libstdc++ 12's warns about itself.
+  std::sort(found.begin(), found.end(), [&](const auto& a, const auto& b) {
+    if (before(a, b) || before(b, a)) return r.order == SortOrder::Descend ? before(b, a) : before(a, b);
+    return a.first < b.first;
   });
   if (limit > 0 && found.size() > limit) {
     found.resize(limit);
