@@ -23,15 +23,16 @@ class Source final : public SnapshotSource {
   Source(FakeLoop& loop, std::string bytes) : loop_(loop), bytes_(std::move(bytes)) {}
   uint64_t size() const override { return announced.value_or(bytes_.size()); }
   void read(size_t max_bytes, Function<void(Result<Blob>)> done) override {
-    EXPECT_FALSE(reading_) << "two reads at a time";
-    reading_ = true;
+    EXPECT_FALSE(*reading_) << "two reads at a time";
+    *reading_ = true;
     Result<Blob> piece = Blob(std::string_view(bytes_).substr(at_, max_bytes));
     at_ += piece->size();
     if (at_ > fail_from) piece = fail(Code::Io, "the disk is gone");
-    loop_.call_at(loop_.now() + milliseconds(1), [this, piece = std::move(piece), done = std::move(done)]() mutable {
-      reading_ = false;
-      done(std::move(piece));
-    });
+    loop_.call_at(loop_.now() + milliseconds(1),
+                  [reading = reading_, piece = std::move(piece), done = std::move(done)]() mutable {
+                    *reading = false;
+                    done(std::move(piece));
+                  });
   }
   std::optional<uint64_t> announced;
   size_t fail_from = SIZE_MAX;
@@ -40,7 +41,7 @@ class Source final : public SnapshotSource {
   FakeLoop& loop_;
   std::string bytes_;
   size_t at_ = 0;
-  bool reading_ = false;
+  std::shared_ptr<bool> reading_ = std::make_shared<bool>(false);  // the answer may come after this is gone
 };
 
 // What the receiver saw of one snapshot, whatever became of the sink.

@@ -36,7 +36,7 @@ uint32_t common_prefix(std::string_view a, std::string_view b) {
 Index::KeyBlock::Found Index::KeyBlock::lower_bound(std::string_view key) const {
   if (count == 0) return {};
   if (skip > 0) {
-    const int order = std::memcmp(key.data(), keys[0].data(), std::min<size_t>(skip, key.size()));
+    const int order = key.substr(0, skip).compare(keys[0].view().substr(0, std::min<size_t>(skip, key.size())));
     if (order < 0 || (order == 0 && key.size() < skip)) return {};
     if (order > 0) return {.at = count};
   }
