@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/ranges.h>
+
 #include "base/check.h"
 
 namespace witan::api::etcd::testing {
@@ -187,14 +189,14 @@ void FakeClient::change_members(node::MemberChange change,
   if (const auto* add = std::get_if<node::AddMember>(&change)) {
     changed.subject = 100 + members_now.size();
     members_now.push_back({.id = changed.subject, .peer_urls = add->peer_urls, .is_learner = add->learner});
-    calls.push_back("add " + add->peer_urls.front());
+    calls.push_back(fmt::format("add {}", fmt::join(add->peer_urls, ",")));
   } else if (const auto* removed = std::get_if<node::RemoveMember>(&change)) {
     changed.subject = removed->id;
     std::erase_if(members_now, [&](const auto& m) { return m.id == removed->id; });
     calls.push_back("remove " + std::to_string(removed->id));
   } else if (const auto* updated = std::get_if<node::UpdateMember>(&change)) {
     changed.subject = updated->id;
-    calls.push_back("update " + updated->peer_urls.front());
+    calls.push_back(fmt::format("update {}", fmt::join(updated->peer_urls, ",")));
   } else {
     changed.subject = std::get<node::PromoteMember>(change).id;
     calls.push_back("promote " + std::to_string(changed.subject));
