@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "verify/testing.h"
 #include "verify/truth.h"
 
 namespace witan::verify {
@@ -9,14 +10,9 @@ namespace {
 
 const std::string kEnd(1, '\0');
 
-// Applies the operation to the end of the truth, at an instant that equals the revision in milliseconds.
+// At an instant that equals the revision in milliseconds.
 Reply commit(Truth& truth, const Operation& operation) {
-  Effect effect = evaluate(truth, operation, truth.revision());
-  if (!effect.changes.empty()) {
-    const int64_t revision = truth.revision() + 1;
-    truth.append(revision, std::move(effect.changes), Instant{} + milliseconds(revision));
-  }
-  return effect.reply;
+  return verify::commit(truth, operation, at_ms(truth.revision() + 1));
 }
 
 template <class T>
@@ -195,15 +191,15 @@ TEST(Truth, KnowsWhatWasTrueAtAnInstant) {
   Truth truth;
   commit(truth, Put{.key = "a", .value = "1"});
   commit(truth, Put{.key = "a", .value = "2"});
-  truth.compact(2, Instant{} + milliseconds(5));
-  truth.compact(3, Instant{} + milliseconds(7));
-  EXPECT_EQ(truth.when(3), Instant{} + milliseconds(3));
+  truth.compact(2, at_ms(5));
+  truth.compact(3, at_ms(7));
+  EXPECT_EQ(truth.when(3), at_ms(3));
   EXPECT_EQ(truth.revision_by(Instant{}), 1);
-  EXPECT_EQ(truth.revision_by(Instant{} + milliseconds(2)), 2);
+  EXPECT_EQ(truth.revision_by(at_ms(2)), 2);
   EXPECT_EQ(truth.revision_by(Instant::never()), 3);
-  EXPECT_EQ(truth.compacted_by(Instant{} + milliseconds(4)), 0);
-  EXPECT_EQ(truth.compacted_by(Instant{} + milliseconds(5)), 2);
-  EXPECT_EQ(truth.compacted_by(Instant{} + milliseconds(8)), 3);
+  EXPECT_EQ(truth.compacted_by(at_ms(4)), 0);
+  EXPECT_EQ(truth.compacted_by(at_ms(5)), 2);
+  EXPECT_EQ(truth.compacted_by(at_ms(8)), 3);
   EXPECT_LT(truth.when(1), Instant{});
   EXPECT_TRUE(truth.changes(1).empty());
   EXPECT_FALSE(truth.has(0));

@@ -1,5 +1,7 @@
 #include "verify/violation.h"
 
+#include <cstdlib>
+
 #include <fmt/format.h>
 
 namespace witan::verify {
@@ -22,6 +24,13 @@ std::string describe(const Violation& violation) {
   std::string text = fmt::format("{}: {}", violation.rule, violation.what);
   for (const std::string& line : violation.window) text += "\n    " + line;
   return text;
+}
+
+std::string describe(Instant instant) {
+  if (instant == Instant::never()) return "never";
+  constexpr int64_t kMillisecond = 1'000'000;
+  const int64_t below = instant.ns % kMillisecond;
+  return fmt::format("{}{}.{:06}ms", instant.ns < 0 ? "-" : "", std::abs(instant.ns / kMillisecond), std::abs(below));
 }
 
 std::string printable(std::string_view bytes) {

@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/time.h"
+
 namespace witan::verify {
 
 struct Violation {
@@ -45,6 +47,9 @@ class Findings {
 
 // The violation as a person reads it: rule and sentence, then the window, indented.
 std::string describe(const Violation& violation);
+
+// Milliseconds of the world's clock, to the nanosecond.
+std::string describe(Instant instant);
 
 // Bytes in quotes, anything unprintable escaped, the middle of long ones left out.
 std::string printable(std::string_view bytes);

@@ -27,5 +27,12 @@ TEST(Violation, QuotesAnyBytes) {
             '"' + std::string(32, 'x') + "\"..100 bytes..\"" + std::string(8, 'x') + '"');
 }
 
+TEST(Violation, TellsTimeInMilliseconds) {
+  EXPECT_EQ(describe(Instant{}), "0.000000ms");
+  EXPECT_EQ(describe(Instant{12'000'345}), "12.000345ms");
+  EXPECT_EQ(describe(Instant{-1}), "-0.000001ms");
+  EXPECT_EQ(describe(Instant::never()), "never");
+}
+
 }  // namespace
 }  // namespace witan::verify
