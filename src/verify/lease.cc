@@ -61,7 +61,7 @@ class Judge {
 
   void check_late() {
     if (!lease_.granted || lease_.abandoned == Instant::never()) return;
-    // The fault that lasts longest and a leader who counts from its election: both are over by then.
+    // The last fault may have brought a leader that counts from its election.
     const Duration slowest(lease_.ttl.count() / (1000 - rules_.max_drift_per_mille) * 1000);
     const Instant due = std::max(lease_.abandoned, rules_.end_of_faults) + slowest + rules_.grace;
     if (due > rules_.end_of_world || ended_by(due)) return;

@@ -2,7 +2,8 @@
 //
 //   election      a term has one leader
 //   agreement     all members apply the same entry at an index, and reach the same digest with it
-//   order         within one life a member applies index after index; a snapshot never takes it back
+//   order         within one life a member applies index after index, a snapshot never takes it back, and its log has
+//                 no gap
 //   terms         terms never decrease along a log
 //   log-matching  entries of equal index and term have equal content and equal predecessors, in whatever log and
 //   whenever completeness  no log has an entry of a later term where another one was committed ahead         nobody
@@ -38,7 +39,7 @@ struct Applied {
 struct LogEntry {
   uint64_t index = 0;
   uint64_t term = 0;
-  std::optional<uint64_t> content_hash;
+  std::optional<uint64_t> content_hash;  // the same function as in Ledger::applied()
 };
 
 // What a member would find after a crash at this moment: its synced disk.
@@ -46,11 +47,12 @@ struct LogImage {
   uint64_t member = 0;
   uint64_t snapshot_index = 0;  // everything up to it is covered by the snapshot; 0: there is none
   std::optional<uint64_t> snapshot_term;
-  std::vector<LogEntry> entries;  // contiguous; may begin before the snapshot's end
+  std::vector<LogEntry> entries;  // ascending; may begin before the snapshot's end
 };
 
 class Ledger {
  public:
+  // Told before anything of the term is written or applied.
   void leads(uint64_t member, uint64_t term, Instant when);
 
   // A new life of the member begins with the state at `index` (0: the empty state); the next it applies is index + 1.
@@ -83,6 +85,7 @@ class Ledger {
     Digest digest;
     uint64_t member = 0;  // who applied it first
     Instant when;
+    uint64_t last_term = 0;  // the last in which somebody led by then: it was committed in that one or before
   };
   struct Written {
     std::optional<uint64_t> content_hash;
@@ -90,9 +93,10 @@ class Ledger {
     uint64_t member = 0;                    // who had it first
   };
 
-  void check_entry(const LogImage& image, const LogEntry& entry, std::optional<uint64_t> previous_term);
-  void check_snapshot(const LogImage& image);
-  void check_order(uint64_t member, uint64_t index, uint64_t term);
+  void commit(uint64_t index, const Committed& entry);
+  void judge_log(const LogImage& image);
+  void judge_entry(const LogImage& image, const LogEntry& entry, std::optional<uint64_t> previous_term);
+  void judge_snapshot(const LogImage& image);
 
   std::map<uint64_t, uint64_t> leaders_;                      // by term
   std::map<uint64_t, uint64_t> positions_;                    // last index of each member's present life
