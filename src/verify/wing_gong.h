@@ -1,6 +1,6 @@
 // Black-box linearizability of one register, which is one key: is there any order of the calls that fits both their
 // answers and real time? It believes nothing but what clients saw. The search is Wing and Gong's (1993) with Lowe's
-// memoisation (2016): exponential at worst, so it has a budget; histories of a few hundred calls with a handful at a
+// memoisation (2017): exponential at worst, so it has a budget; histories of a few hundred calls with a handful at a
 // time take milliseconds.
 //
 // The only rule is `linearizability`.
@@ -36,13 +36,13 @@ struct RegisterCompareAndSet {
 struct RegisterCall {
   std::variant<RegisterRead, RegisterWrite, RegisterDelete, RegisterCompareAndSet> action;
   Instant invoked;
-  Instant returned;  // of an Ok call. A Failed one never happened; an Unknown one at any time after `invoked`, or never
+  Instant returned;  // of an Ok call; a Failed one never happened, an Unknown one at any time after `invoked` or never
   Outcome outcome = Outcome::Ok;
 };
 
 struct RegisterOptions {
   RegisterValue initial;
-  uint64_t step_budget = 2'000'000;  // calls tried; a second or so
+  uint64_t step_budget = 500'000;  // states looked at; some seconds at most
 };
 
 enum class Verdict : uint8_t { Linearizable, NotLinearizable, Undecided };
@@ -50,7 +50,9 @@ enum class Verdict : uint8_t { Linearizable, NotLinearizable, Undecided };
 struct RegisterJudgement {
   Verdict verdict = Verdict::Undecided;
   uint64_t steps = 0;
-  std::vector<Violation> violations;  // one when NotLinearizable; its window is a history that is not either
+  // One when NotLinearizable. Its window ends with the first call that no order explains, and leaves out what was read
+  // before that makes no difference.
+  std::vector<Violation> violations;
 };
 
 RegisterJudgement check_register(const std::vector<RegisterCall>& calls, const RegisterOptions& options = {});
