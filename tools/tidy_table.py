@@ -31,7 +31,7 @@ ROOMS = {
     "api/zookeeper": Room(BELOW_API, API_SEES),
     "api/consul": Room(BELOW_API, API_SEES, ("json",)),
     "os": Room(("base", "env"), libraries=("asio", "openssl", "spdlog", "prometheus", "posix")),
-    "sim": Room((ANYTHING,)),
+    "sim": Room((ANYTHING,), libraries=("protobuf",)),
     "server": Room((ANYTHING,), libraries=("cli11", "toml++")),
     "cli": Room((ANYTHING,), libraries=("cli11", "toml++")),
 }

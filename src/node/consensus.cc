@@ -127,6 +127,7 @@ void Consensus::on_standing(const raft::Standing& standing) {
     if (on_retired_) std::exchange(on_retired_, Task())();
   }
   if (transfer_ && standing.leader == transfer_->to) settle_transfer({});
+  if (options_.witness != nullptr) options_.witness->standing(standing);
   applier_.standing(standing);
 }
 
@@ -134,6 +135,7 @@ void Consensus::on_configuration(const raft::Configuration& configuration) {
   // A joiner has no configuration until a member it was told of sends it one.
   peers_->set_members(configuration.members.empty() ? options_.known_peers : peer_records(configuration),
                       configuration.removed);
+  if (options_.witness != nullptr) options_.witness->configuration(configuration);
   applier_.configuration(configuration);
 }
 

@@ -17,6 +17,7 @@
 #include "node/halves.h"
 #include "node/log_writer.h"
 #include "node/membership.h"
+#include "node/witness.h"
 #include "peer/peer.h"
 #include "raft/raft.h"
 
@@ -42,6 +43,7 @@ struct ConsensusOptions {
   size_t max_learners = 1;
   // A leader whose wall clock is behind the newest stamp by more than this refuses to serve (core C4).
   Duration max_clock_lag = seconds(60);
+  Witness* witness = nullptr;
 };
 
 class Consensus final : public Agreement, public peer::Handler {

@@ -45,6 +45,8 @@ class LeaseKeeper {
   void answer_time(peer::Call call, peer::Responder respond);
 
   void stop();
+  // Renewals that wait for something.
+  size_t pending() const { return waiting_.size() + undecided_.size(); }
 
  private:
   using Renewed = Function<void(Answer<int64_t>)>;  // the TTL in ms, 0 when there is no lease

@@ -208,6 +208,7 @@ StateOptions Node::Core::state_options() const {
   out.snapshot_entries = options.snapshot_entries;
   out.snapshot_bytes = options.snapshot_bytes;
   out.keep_entries = options.keep_entries;
+  out.witness = world.witness;
   out.settings.history_bytes = options.history_bytes;
   out.settings.memory_quota_bytes = options.memory_quota > 0 ? options.memory_quota : -1;
   // etcd's minimum: one and a half election timeouts, in whole seconds.
@@ -224,9 +225,13 @@ void Node::Core::assemble(raft::Initial initial, std::unique_ptr<store::Store> s
   consensus_options.raft.id = identity.member;
   consensus_options.raft.heartbeat = options.heartbeat;
   consensus_options.raft.election = options.election;
+  consensus_options.raft.max_append_bytes = options.max_append_bytes;
+  consensus_options.raft.max_inflight_messages = options.max_inflight_messages;
+  consensus_options.raft.max_tail_bytes = options.max_tail_bytes;
   consensus_options.token = identity.token;
   consensus_options.cluster_id = identity.cluster_id;
   consensus_options.known_peers = known_peers();
+  consensus_options.witness = world.witness;
   Rng rng(world.seed);
   consensus = std::make_unique<Consensus>(std::move(consensus_options), std::move(initial), world.loop, *log, *transfer,
                                           *applier, rng.fork("raft"), logger);
@@ -304,6 +309,7 @@ void Node::stop(Task done) {
   });
 }
 
+size_t Node::pending() const { return core_->state->pending(); }
 uint64_t Node::cluster_id() const { return core_->identity.cluster_id; }
 MemberId Node::member_id() const { return core_->identity.member.value; }
 

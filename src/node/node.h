@@ -46,7 +46,14 @@ struct Options {
   Duration auto_compaction = seconds(3600);
   int64_t history_bytes = int64_t{1} << 30;
   int64_t memory_quota = 0;  // 0: none
+
+  // How replication is cut into pieces (raft::Options). No flags: these suit everybody but tests.
+  size_t max_append_bytes = size_t{1} << 20;
+  size_t max_inflight_messages = 256;
+  size_t max_tail_bytes = size_t{32} << 20;
 };
+
+class Witness;
 
 // The world a member runs in. Everything outlives the node.
 struct World {
@@ -58,6 +65,7 @@ struct World {
   env::Lane& file_lane;   // snapshot files; answers to `loop`
   LogSink* log = nullptr;
   uint64_t seed = 0;  // for everything random: timeouts, identities
+  Witness* witness = nullptr;
 };
 
 class Node {
@@ -85,6 +93,8 @@ class Node {
   // Hands leadership over, answers what waits, makes the log durable, then calls `done`. On the world's `loop`.
   void stop(Task done);
 
+  // Questions of clients that wait for something. On the world's `state_loop`.
+  size_t pending() const;
   uint64_t cluster_id() const;
   MemberId member_id() const;
 

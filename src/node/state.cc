@@ -24,6 +24,7 @@ State::State(StateOptions options, std::unique_ptr<store::Store> store, raft::Sn
       leases_(loop, options_.election, reads_, logger.named("lease")),
       auditor_(options_.self, options_.election, remedies(), logger.named("audit")) {
   reads_.applied(applied_);
+  if (options_.witness != nullptr) options_.witness->replaced(applied_, *store_);
 }
 
 State::~State() { loop_.cancel(upkeep_timer_); }
@@ -63,8 +64,9 @@ void State::apply(const raft::Entry& entry) {
   applied_term_ = entry.term;
   ++entries_since_snapshot_;
   bytes_since_snapshot_ += entry.data.size();
+  store::ChangeBatchPtr changes;
   if (entry.kind == raft::EntryKind::Command) {
-    apply_command(entry);
+    changes = apply_command(entry);
   } else {
     store_->advance(entry.index.value);
     if (entry.kind == raft::EntryKind::Membership) {
@@ -74,6 +76,7 @@ void State::apply(const raft::Entry& entry) {
     }
   }
   auditor_.applied(entry.index, store_->digest());
+  if (options_.witness != nullptr) options_.witness->applied(entry, *store_, changes);
   std::vector<uint64_t> displaced;
   waiters_.committed(entry.index, entry.term, displaced);
   for (const uint64_t request : displaced) {
@@ -82,12 +85,12 @@ void State::apply(const raft::Entry& entry) {
   reads_.applied(entry.index);
 }
 
-void State::apply_command(const raft::Entry& entry) {
+store::ChangeBatchPtr State::apply_command(const raft::Entry& entry) {
   const auto command = store::decode(entry.data.view());
   if (!command) {
     const std::string what = command.error().message;
-    return fatal(
-        Error{command.error().code, fmt::format("entry {} of the log cannot be applied: {}", entry.index, what)});
+    fatal(Error{command.error().code, fmt::format("entry {} of the log cannot be applied: {}", entry.index, what)});
+    return nullptr;
   }
   const store::Origin& origin = command->header.origin;
   const bool mine = origin.member == options_.self.value && origin.incarnation == options_.incarnation &&
@@ -97,6 +100,7 @@ void State::apply_command(const raft::Entry& entry) {
   note_leases(command->body, applied.reply);
   if (std::holds_alternative<store::Compact>(command->body)) compact_physically();
   if (mine) resolve(origin.request, Done{std::move(applied.reply), entry.term.value});
+  return std::move(applied.changes);
 }
 
 void State::note_leases(const store::Body& body, const store::Reply& reply) {
@@ -166,6 +170,7 @@ void State::take_over(std::unique_ptr<store::Store> store, raft::SnapshotMeta me
     }
   }
   auditor_.replaced(applied_, store_->digest());
+  if (options_.witness != nullptr) options_.witness->replaced(applied_, *store_);
   reads_.applied(applied_);
   flush_soon();
   apply_some();
@@ -491,6 +496,10 @@ void State::on_call(raft::NodeId from, peer::Call call, peer::Responder respond)
       logger_.warn("member {:x} asked something this version does not know (kind {})", from.value, call.kind);
       respond(encode_refusal(Error{Code::Invalid, "this member does not know that call"}));
   }
+}
+
+size_t State::pending() const {
+  return waiters_.size() + (reads_.empty() ? 0 : 1) + leases_.pending() + long_work_.size() + copies_.size();
 }
 
 Status State::status() const {

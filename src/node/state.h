@@ -18,6 +18,7 @@
 #include "node/read_queue.h"
 #include "node/snapshots.h"
 #include "node/waiters.h"
+#include "node/witness.h"
 #include "store/store.h"
 
 namespace witan::node {
@@ -34,6 +35,7 @@ struct StateOptions {
   uint64_t snapshot_entries = 100'000;          // a snapshot is due after so many entries ...
   uint64_t snapshot_bytes = 0;                  // ... or bytes of them; 0: the larger of 64 MiB and the last snapshot
   uint64_t keep_entries = 5'000;                // behind a snapshot, for members that are a little behind
+  Witness* witness = nullptr;
 };
 
 class State final : public Applier {
@@ -62,6 +64,8 @@ class State final : public Applier {
   const raft::Standing& current_standing() const { return standing_; }
   const raft::Configuration& members() const { return configuration_; }
   raft::Index applied_index() const { return applied_; }
+  // Questions of clients that wait for something.
+  size_t pending() const;
   Status status() const;
   // A pinned copy of the state for a client; see Client::snapshot. Closed when the stream is destroyed.
   void open_snapshot(PortId port, Function<void(Answer<std::unique_ptr<SnapshotStream>>)> done);
@@ -115,7 +119,7 @@ class State final : public Applier {
 
   void apply_some();
   void apply(const raft::Entry& entry);
-  void apply_command(const raft::Entry& entry);
+  store::ChangeBatchPtr apply_command(const raft::Entry& entry);
   void fan_out(const store::ChangeBatchPtr& batch);
   void close_gap(Outlet& outlet);
   void flush_soon();
