@@ -153,6 +153,9 @@ TEST(Kv, ComparesEachTargetByEachRelation) {
   }
   EXPECT_TRUE(succeeds(truth, {.key = "a", .target = Target::Value, .relation = Relation::Equal, .text = "m"}));
   EXPECT_TRUE(succeeds(truth, {.key = "a", .target = Target::Value, .relation = Relation::Less, .text = "n"}));
+  EXPECT_TRUE(succeeds(truth, {.key = "a", .target = Target::Value, .relation = Relation::Greater, .text = "l"}));
+  EXPECT_TRUE(succeeds(truth, {.key = "a", .target = Target::Value, .relation = Relation::NotEqual, .text = "n"}));
+  EXPECT_FALSE(succeeds(truth, {.key = "a", .target = Target::Value, .relation = Relation::NotEqual, .text = "m"}));
   for (const Relation relation : {Relation::Equal, Relation::NotEqual, Relation::Greater, Relation::Less}) {
     EXPECT_FALSE(succeeds(truth, {.key = "missing", .target = Target::Value, .relation = relation, .text = ""}));
   }

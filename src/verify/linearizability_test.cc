@@ -173,12 +173,20 @@ TEST(Linearizability, AcceptsFailuresThatWerePossible) {
 
 TEST(Linearizability, RejectsAHistoryWithAWrongBefore) {
   History history;
-  history.put("a", "1");
-  const Version two{.value = "2", .create_revision = 3, .mod_revision = 3, .version = 1};
-  history.truth.append(3, {{.key = "a", .before = std::nullopt, .after = two}}, at_ms(++history.now));
-  history.unknown(Put{.key = "a", .value = "2"}, false);
-  const std::vector<Violation> violations = history.judge();
-  EXPECT_TRUE(broken(violations).contains("history")) << told(violations);
+  history.explanations.internal_prefixes = {""};
+  history.made(Put{.key = "a", .value = "1"});
+  Version before = *history.truth.at("a", 2);
+  before.value = "x";
+  const Version after{.value = "2", .create_revision = 2, .mod_revision = 3, .version = 2};
+  history.truth.append(3, {{.key = "a", .before = before, .after = after}}, at_ms(++history.now));
+  EXPECT_BROKEN(history, "history");
+}
+
+TEST(Linearizability, RejectsADeleteOfWhatWasNotThere) {
+  History history;
+  history.explanations.internal_prefixes = {""};
+  history.truth.append(2, {{.key = "a"}}, at_ms(++history.now));
+  EXPECT_BROKEN(history, "history");
 }
 
 TEST(Linearizability, RejectsAHistoryWithWrongNumbers) {

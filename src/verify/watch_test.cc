@@ -337,6 +337,15 @@ TEST(WatchChecker, RejectsAMissingPreviousValue) {
   EXPECT_BROKEN(watched, "previous");
 }
 
+TEST(WatchChecker, RejectsAWrongPreviousValueInPlaceOfACompactedOne) {
+  Watched watched;
+  watched.attachment.prev_kv = true;
+  watched.truth.compact(4, at_ms(50));
+  watched.tell(1, 6);
+  watched.event(1, 2).previous->value = "x";
+  EXPECT_BROKEN(watched, "previous");
+}
+
 TEST(WatchChecker, RejectsAPreviousValueOfANewKey) {
   Watched watched;
   watched.attachment.prev_kv = true;
@@ -432,6 +441,17 @@ TEST(WatchChecker, RejectsACancellationOfWhoNeedsNothingCompacted) {
   EXPECT_BROKEN(further, "canceled");
 }
 
+TEST(WatchChecker, RejectsACancellationOfWhoHadProgressBeyondIt) {
+  Watched watched;
+  watched.truth.compact(6, at_ms(50));
+  watched.tell(1, 4);
+  watched.say(Kind::Canceled, 0).compact_revision = 6;
+  EXPECT_ACCEPTED(watched);
+  watched.say(Kind::Progress, 5);
+  std::swap(watched.attachment.messages[2], watched.attachment.messages[3]);
+  EXPECT_BROKEN(watched, "canceled");
+}
+
 TEST(WatchChecker, RejectsAMessageAfterTheCancellation) {
   Watched watched;
   watched.say(Kind::Canceled, 6);
@@ -483,6 +503,16 @@ TEST(WatchResumption, AcceptsALeapOverWhatWasCompacted) {
   resumed.first.say(Kind::Canceled, 0).compact_revision = 4;
   resumed.second.tell(4, 6);
   EXPECT_ACCEPTED(resumed);
+}
+
+TEST(WatchResumption, AcceptsAnAttachmentThatTellsNothing) {
+  Resumed resumed(5);
+  resumed.first.tell(1, 4);
+  const WatchAttachment silent = resumed.second.attachment;
+  resumed.second.tell(5, 6);
+  const std::vector<WatchAttachment> all{resumed.first.attachment, silent, resumed.second.attachment};
+  const std::vector<Violation> violations = check_resumption(resumed.first.truth, all);
+  EXPECT_TRUE(violations.empty()) << told(violations);
 }
 
 TEST(WatchResumption, RejectsAGap) {

@@ -104,7 +104,8 @@ class Search {
 
   static bool is_done(const State& state, size_t i) { return (state.done[i / 64] >> (i % 64) & 1) != 0; }
 
-  // What may take effect next: nothing that has not was over before it was invoked.
+  // What may take effect next: nothing that has not was over before it was invoked. Items come by invocation, and none
+  // returns before it is invoked, so the horizon never passes one that was found.
   std::vector<size_t> candidates(const State& state) const {
     std::vector<size_t> found;
     Instant horizon = Instant::never();
@@ -113,7 +114,6 @@ class Search {
       found.push_back(i);
       horizon = std::min(horizon, items_[i].returned);
     }
-    std::erase_if(found, [&](size_t i) { return items_[i].invoked > horizon; });
     return found;
   }
 
