@@ -281,8 +281,8 @@ class Judge {
     std::vector<size_t> by_return;
     std::ranges::copy_if(by_invocation, std::back_inserter(by_return),
                          [this](size_t i) { return positions_[i].has_value(); });
-    std::ranges::stable_sort(by_invocation, {}, [this](size_t i) { return calls_[i].invoked; });
-    std::ranges::stable_sort(by_return, {}, [this](size_t i) { return calls_[i].returned; });
+    std::ranges::sort(by_invocation, {}, [this](size_t i) { return std::pair(calls_[i].invoked, i); });
+    std::ranges::sort(by_return, {}, [this](size_t i) { return std::pair(calls_[i].returned, i); });
 
     Position floor;               // of what returned before now
     std::map<int, Position> own;  // of what returned by now, of each client

@@ -1,6 +1,8 @@
 #include "verify/mutex.h"
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -20,7 +22,7 @@ std::string text_of(const FencedWrite& write) {
 std::vector<Violation> check_mutex(const std::vector<Hold>& holds, const std::vector<FencedWrite>& writes) {
   Findings findings;
   std::vector<Hold> in_time = holds;
-  std::ranges::stable_sort(in_time, {}, [](const Hold& hold) { return std::pair(hold.from, hold.until); });
+  std::ranges::sort(in_time, {}, [](const Hold& hold) { return std::tuple(hold.from, hold.until, hold.token); });
   // The one that lasts longest so far: a short hold inside of a long one must not hide what else overlaps with that.
   const Hold* longest = nullptr;
   for (size_t i = 0; i < in_time.size(); ++i) {
@@ -35,7 +37,7 @@ std::vector<Violation> check_mutex(const std::vector<Hold>& holds, const std::ve
   }
 
   std::vector<FencedWrite> in_order = writes;
-  std::ranges::stable_sort(in_order, {}, &FencedWrite::revision);
+  std::ranges::sort(in_order, {}, [](const FencedWrite& write) { return std::pair(write.revision, write.token); });
   for (size_t i = 1; i < in_order.size(); ++i) {
     if (in_order[i].token >= in_order[i - 1].token) continue;
     findings.add("fenced", "an old holder writes after a new one", {text_of(in_order[i - 1]), text_of(in_order[i])});

@@ -42,7 +42,7 @@ class Search {
   Search(const std::vector<RegisterCall>& calls, const RegisterOptions& options) : budget_(options.step_budget) {
     initial_ = number(options.initial);
     for (const RegisterCall& call : calls) add(call);
-    std::ranges::stable_sort(items_, {}, &Item::invoked);
+    std::ranges::sort(items_, {}, [](const Item& item) { return std::pair(item.invoked, item.returned); });
   }
 
   Verdict run() {
@@ -136,7 +136,7 @@ class Search {
   void expand(const State& state, std::vector<State>& open) const {
     std::vector<size_t> found = candidates(state);
     // The last is tried first: certain ones before others, and those that returned early before those that did not.
-    std::ranges::stable_sort(found, std::greater<>(), [this](size_t i) { return items_[i].returned; });
+    std::ranges::sort(found, std::greater<>(), [this](size_t i) { return std::pair(items_[i].returned, i); });
     for (const size_t i : found) {
       if (items_[i].looks() || !items_[i].on(state.value)) continue;
       if (state.owed && items_[i].kind == Item::Kind::Write) continue;
@@ -196,7 +196,7 @@ class Shrinker {
     std::ranges::sort(ends);
     const auto end = std::ranges::partition_point(ends, [&](Instant at) { return !is_impossible(until(calls, at)); });
     std::vector<RegisterCall> kept = end == ends.end() ? calls : until(calls, *end);
-    std::ranges::stable_sort(kept, {}, &RegisterCall::invoked);
+    std::ranges::sort(kept, {}, [](const RegisterCall& call) { return std::pair(call.invoked, call.returned); });
     // Most reads make no difference, so many at a time first.
     for (size_t many = kept.size(); many > 0; many /= 2) {
       for (size_t begin = 0; begin < kept.size();) {
