@@ -4,9 +4,8 @@
 //            fastest allowed clock measures it, unless its client had asked for its end
 //   lie      no renewal is acknowledged that was sent after the end, or of a lease that never was
 //   phantom  "no such lease" and "revoked" are said only when it had ended by then
-//   late     once it is abandoned and the faults are over, it ends within its TTL, as the slowest allowed clock
-//   measures
-//            it, and a grace
+//   late     once it is abandoned and the faults are over, it ends within a grace and its TTL, as the slowest allowed
+//            clock measures it
 #pragma once
 
 #include <cstdint>

@@ -2,13 +2,12 @@
 //
 //   election      a term has one leader
 //   agreement     all members apply the same entry at an index, and reach the same digest with it
-//   order         within one life a member applies index after index, a snapshot never takes it back, and its log has
-//                 no gap
+//   order         a life applies index after index, a snapshot never takes it back, and no log has a gap
 //   terms         terms never decrease along a log
-//   log-matching  entries of equal index and term have equal content and equal predecessors, in whatever log and
-//   whenever completeness  no log has an entry of a later term where another one was committed ahead         nobody
-//   starts from, or has a snapshot of, what nobody has applied durable       what was acknowledged is on the disks of a
-//   majority
+//   log-matching  entries of equal index and term are equal, and so are those before them, in all logs at all times
+//   completeness  no leader elected after an entry was applied writes another one at its index
+//   ahead         nobody starts from, or has a snapshot of, what nobody has applied
+//   durable       what was acknowledged has been applied, and is on the disks of a majority
 #pragma once
 
 #include <cstdint>
@@ -69,9 +68,8 @@ class Ledger {
 
   // Judges what is on the disks against each other, and against everything seen earlier.
   void check_images(const std::vector<LogImage>& images);
-  // The committed entry at `index` is on disk, as entry or in a snapshot, at a majority of every set of voters. A
-  // member without an image has an empty disk. Requires that somebody has applied the index, otherwise that is a
-  // violation too.
+  // The entry applied at `index` is on disk, as entry or in a snapshot, at a majority of every set of voters. A member
+  // without an image has an empty disk.
   void check_durable(uint64_t index, const std::vector<LogImage>& images,
                      const std::vector<std::set<uint64_t>>& quorums);
 

@@ -54,7 +54,7 @@ struct WatchAttachment {
   bool no_put = false;
   bool no_delete = false;
   bool fragment = false;
-  bool progress_notify = false;
+  bool progress_notify = false;        // says how it was asked for; clients may ask for progress at any time as well
   std::vector<WatchMessage> messages;  // as received
   bool lived_to_the_end = false;       // the world was quiet, and the watcher had all the time it needs to catch up
 };
