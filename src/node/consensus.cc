@@ -132,11 +132,20 @@ void Consensus::on_standing(const raft::Standing& standing) {
 }
 
 void Consensus::on_configuration(const raft::Configuration& configuration) {
-  // A joiner has no configuration until a member it was told of sends it one.
-  peers_->set_members(configuration.members.empty() ? options_.known_peers : peer_records(configuration),
-                      configuration.removed);
+  tell_peers();
   if (options_.witness != nullptr) options_.witness->configuration(configuration);
   applier_.configuration(configuration);
+}
+
+// Who is kept out is what a committed configuration says. A removal that stands in this member's log alone may never
+// come to be, and then the one it removes may lead and must get through to take it back
+// (scenario ARemovalThatWasNeverCommittedKeepsNobodyOut).
+void Consensus::tell_peers() {
+  peers_await_commit_ = !raft_.configuration_committed();
+  // A joiner has no configuration until a member it was told of sends it one.
+  const raft::Configuration& in_force = raft_.configuration();
+  peers_->set_members(in_force.members.empty() ? options_.known_peers : peer_records(in_force),
+                      raft_.committed_configuration().removed);
 }
 
 // ---- Proposals ----------------------------------------------------------------------------------
@@ -465,6 +474,7 @@ void Consensus::applied(raft::Index index, WallTime stamp) {
   applied_ = index;
   largest_stamp_ = std::max(largest_stamp_, stamp);
   settle_changes();
+  if (peers_await_commit_ && raft_.configuration_committed()) tell_peers();
   feed(raft::Applied{index});
 }
 

@@ -107,6 +107,7 @@ class Consensus final : public Agreement, public peer::Handler {
   void handle(raft::Output output, Function<void(raft::ProposeResult)>& proposed);
   void on_standing(const raft::Standing& standing);
   void on_configuration(const raft::Configuration& configuration);
+  void tell_peers();
   void persist(raft::Persist persist);
   void fetch(const raft::Fetch& fetch);
   void rearm();
@@ -159,6 +160,7 @@ class Consensus final : public Agreement, public peer::Handler {
   uint64_t next_read_ = 0;
   std::map<uint64_t, Function<void(Result<raft::Index>)>> reads_;
   std::vector<PendingChange> changes_;
+  bool peers_await_commit_ = false;  // of the configuration that they were told of
   std::optional<MemberRecord> published_;  // until the group has it
   env::TimerId publish_timer_ = 0;
   struct PendingTransfer {

@@ -216,6 +216,7 @@ Standing Raft::standing() const { return core_->standing(); }
 HardState Raft::hard_state() const { return {core_->term_, core_->vote_, core_->log_.commit()}; }
 const Configuration& Raft::configuration() const { return core_->configuration(); }
 bool Raft::configuration_committed() const { return core_->configuration_committed(); }
+const Configuration& Raft::committed_configuration() const { return core_->configurations_.front().configuration; }
 Index Raft::first_index() const { return core_->log_.base() + 1; }
 Index Raft::last_index() const { return core_->log_.last(); }
 Index Raft::commit_index() const { return core_->log_.commit(); }

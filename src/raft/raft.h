@@ -214,6 +214,7 @@ class Raft {
   HardState hard_state() const;
   const Configuration& configuration() const;  // in force: the newest in the log
   bool configuration_committed() const;        // false while a change is under way
+  const Configuration& committed_configuration() const;  // the newest that can not be taken back
   Index first_index() const;                   // of the log after compaction
   Index last_index() const;
   Index commit_index() const;

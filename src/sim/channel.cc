@@ -190,6 +190,8 @@ void Channel::end(StreamKey key, RpcResult result) {
   auto node = active_.extract(key);
   if (node.empty()) return;
   loop_.cancel(node.mapped().timer);
+  // A learner is no member for clients; those who know only addresses find out this way.
+  if (result.error == "etcdserver: rpc not supported for learner") reconnect();
   node.mapped().done(std::move(result));
 }
 

@@ -58,7 +58,7 @@ class Channel final : private env::ConnectionHandler {
   void reconnect();
   // Breaks it for good.
   void quit();
-  bool idle() const { return active_.empty(); }
+  bool connected() const { return connection_ != nullptr; }
 
  private:
   struct Active {

@@ -1,5 +1,6 @@
 // A world's judgement: what was recorded, given to the checkers.
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -43,6 +44,19 @@ verify::RegisterCall register_call(const verify::Call& call) {
   return out;
 }
 
+// The first ones to return; of those under way then nothing is known.
+std::vector<verify::RegisterCall> register_calls(const std::vector<verify::Call>& all) {
+  std::vector<verify::RegisterCall> out;
+  std::optional<Instant> cut;
+  for (const verify::Call& call : all) {
+    if (!touches_register(call) || (cut && call.invoked >= *cut)) continue;
+    out.push_back(register_call(call));
+    if (cut) out.back().outcome = verify::Outcome::Unknown;
+    if (out.size() == kRegisterCalls) cut = call.returned;
+  }
+  return out;
+}
+
 std::vector<verify::Violation> check_observations(const History& history, const verify::Truth& truth) {
   verify::Findings findings;
   for (const auto& [stream, seen] : history.observations) {
@@ -76,11 +90,7 @@ std::vector<verify::Violation> World::judge() {
   add(verify::check_linearizability(truth, history_.calls,
                                     {.lease_ends = observer_.lease_end_revisions(),
                                      .internal_prefixes = {std::string(kLockPrefix), std::string(kElectionPrefix)}}));
-  std::vector<verify::RegisterCall> calls;
-  for (const verify::Call& call : history_.calls) {
-    if (touches_register(call) && calls.size() < kRegisterCalls) calls.push_back(register_call(call));
-  }
-  const verify::RegisterJudgement judged = verify::check_register(calls);
+  const verify::RegisterJudgement judged = verify::check_register(register_calls(history_.calls));
   if (judged.verdict == verify::Verdict::Undecided) count("undecided register histories");
   add(judged.violations);
   for (const auto& [name, attachments] : history_.watches) {

@@ -27,6 +27,7 @@ class Network::End final : public env::Connection {
   void write(Chain&& bytes) override {
     if (leaving_) return;
     out_.append(std::move(bytes));
+    if (out_.size() > network_.options_.low_water) above_low_water_ = true;
     flush_soon();
   }
   size_t unsent() const override { return out_.size(); }
@@ -230,9 +231,7 @@ void Network::flush(End& end) {
     end.out_.move_front(std::min(room, end.out_.size()), piece);
     take_off(pipe, end.pipe_, to, piece.flatten());
   }
-  if (end.out_.size() > options_.low_water) {
-    end.above_low_water_ = true;
-  } else if (std::exchange(end.above_low_water_, false) && end.handler_ != nullptr) {
+  if (end.out_.size() <= options_.low_water && std::exchange(end.above_low_water_, false)) {
     end.later([](End& drained) {
       if (drained.handler_ != nullptr) drained.handler_->on_drained();
     });

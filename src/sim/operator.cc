@@ -26,7 +26,7 @@ void Operator::request(std::string path, std::string message, Function<void(RpcR
   std::vector<env::Address> endpoints;
   for (const MachineId machine : world_.members()) endpoints.push_back(world_.member(machine).client_address());
   channel_->set_endpoints(std::move(endpoints));
-  channel_->call(std::move(path), std::move(message), seconds(8),
+  channel_->call(std::move(path), std::move(message), seconds(3),
                  [this, done = std::move(done)](RpcResult result) mutable {
                    if (!result.ok()) channel_->reconnect();
                    done(std::move(result));
@@ -80,6 +80,21 @@ void Operator::change_members() {
         if (members >= kMostMembers || (many && rng_.chance(1, 2))) return remove_one();
         add_learner();
       });
+}
+
+void Operator::wind_up() {
+  if (busy_) return later(milliseconds(300), milliseconds(300), [this] { wind_up(); });
+  busy_ = true;
+  list(80, [](const Listed&) { return false; }, [this](const Listed& listed) {
+    later(seconds(1), seconds(2), [this] { wind_up(); });
+    if (!listed.certain) return void(busy_ = false);
+    if (listed.find(peer_url_of(world_.next_machine())) != nullptr) return added(world_.next_machine());
+    for (const MachineId machine : world_.members()) {
+      const uint64_t id = world_.member(machine).id();
+      if (id != 0 && listed.find(id) == nullptr) return removed(id);
+    }
+    busy_ = false;
+  });
 }
 
 void Operator::add_learner() {

@@ -24,6 +24,8 @@ class Operator {
   void change_members();
   void move_leader();
   void compact();
+  // From now on sees to it that those run who belong to the group, and nobody else.
+  void wind_up();
   bool busy() const { return busy_; }
 
  private:

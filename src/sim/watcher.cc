@@ -56,7 +56,8 @@ std::string Watcher::settle(int64_t revision) {
   for (const auto& [id, watch] : watches_) {
     if (watch.next > revision) continue;
     channel_.send(stream_, etcd::encode_progress_request());
-    return fmt::format("{}: events from {} on, of {}", watch.name, watch.next, revision);
+    return fmt::format("{}: events from {} on, of {}, {} m{}", watch.name, watch.next, revision,
+                       channel_.connected() ? "from" : "not connected to", channel_.server());
   }
   return "";
 }
