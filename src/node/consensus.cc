@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/planted.h"
 
 namespace witan::node {
 
@@ -228,7 +229,7 @@ void Consensus::on_forwarded(std::vector<Proposal> batch, peer::CallResult resul
   std::vector<uint64_t> requests;
   for (const Proposal& proposal : batch) requests.push_back(proposal.request);
   if (!result) {
-    if (result.error().sent) return applier_.lost(std::move(requests));
+    if (result.error().sent && !planted(Bug::DuplicateForward)) return applier_.lost(std::move(requests));
     return applier_.refused(std::move(batch), Error{Code::NotLeader, std::move(result.error().message)});
   }
   auto accepted = decode_accepted(result->view());
