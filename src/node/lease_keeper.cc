@@ -250,9 +250,9 @@ void LeaseKeeper::wake() {
 }
 
 void LeaseKeeper::propose_end(store::LeaseId id, store::LeaseKind kind) {
-  Blob end = store::encode(store::Command{.header = {}, .body = store::LeaseRevoke{id, kind}});
-  if (planted(Bug::LeaseRevokedByDeposedLeader)) return agreement_->propose({Proposal{0, std::move(end)}});
-  agreement_->propose_in(term_, std::move(end), [this, id](raft::ProposeResult result) {
+  Blob command = store::encode(store::Command{.header = {}, .body = store::LeaseRevoke{id, kind}});
+  if (planted(Bug::LeaseRevokedByDeposedLeader)) return agreement_->propose({Proposal{0, std::move(command)}});
+  agreement_->propose_in(term_, std::move(command), [this, id](raft::ProposeResult result) {
     if (result) return;
     lessor_.not_ended(id);
     std::vector<Renewal> again;

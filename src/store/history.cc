@@ -106,8 +106,9 @@ HistorySlice History::slice(Revision from, Revision compacted, std::span<const K
   out.through = last();
   size_t changes = 0;
   size_t bytes = 0;
-  const Revision kept = planted(Bug::WatchEventDroppedAtCompaction) ? compacted + 1 : compacted;
-  for (Revision r = std::max({from, first_, kept}); r <= last(); ++r) {
+  Revision begin = std::max(from, first_);
+  if (planted(Bug::WatchEventDroppedAtCompaction)) begin = std::max(begin, compacted + 1);
+  for (Revision r = begin; r <= last(); ++r) {
     const ChangeBatchPtr& batch = at(r).batch;
     if (r > from && (changes >= max_changes || bytes >= max_bytes)) {
       out.through = r - 1;

@@ -163,8 +163,9 @@ Applied Store::apply(uint64_t index, const Command& command, bool want_reply) {
 }
 
 void Store::advance(uint64_t index) {
-  CHECK(index > state_->applied_index || planted(Bug::NonIdempotentReplay), "entry {} after {}", index,
-        state_->applied_index);
+  if (!planted(Bug::NonIdempotentReplay)) {
+    CHECK(index > state_->applied_index, "entry {} after {}", index, state_->applied_index);
+  }
   state_->applied_index = index;
 }
 
