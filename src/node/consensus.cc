@@ -229,7 +229,12 @@ void Consensus::on_forwarded(std::vector<Proposal> batch, peer::CallResult resul
   std::vector<uint64_t> requests;
   for (const Proposal& proposal : batch) requests.push_back(proposal.request);
   if (!result) {
-    if (result.error().sent && !planted(Bug::DuplicateForward)) return applier_.lost(std::move(requests));
+    if (result.error().sent && planted(Bug::DuplicateForward)) {
+      loop_.call_at(loop_.now() + options_.raft.heartbeat,
+                    [this, batch = std::move(batch)]() mutable { propose(std::move(batch)); });
+      return;
+    }
+    if (result.error().sent) return applier_.lost(std::move(requests));
     return applier_.refused(std::move(batch), Error{Code::NotLeader, std::move(result.error().message)});
   }
   auto accepted = decode_accepted(result->view());
