@@ -112,7 +112,7 @@ def parser():
 
     command("run", run, "build release and run one server; further arguments go to `witan serve`", passes_on=True)
     made = command("build", build, "check the fast rules and build a preset (release unless named)")
-    made.add_argument("preset", nargs="?", default="release", choices=["release", "debug", "asan", "tsan"])
+    made.add_argument("preset", nargs="?", default="release", choices=["release", "debug", "planted", "asan", "tsan"])
     made = command("test", suites.command, "build release and asan, and run what belongs to each")
     made.add_argument("name", nargs="?", help="only tests whose name contains this")
     made.add_argument("--long", action="store_true", help="also ThreadSanitizer and the long black-box tests")

@@ -248,6 +248,43 @@ def test_tidy_text():
     assert found(rules.check_text, files) == []
 
 
+# ---- deliberate bugs
+
+BANK = {
+    "src/base/planted.h": "enum class Bug : uint8_t {\n  None,\n  Early,\n};\n#ifdef WITAN_PLANTED_BUGS\n#endif\n",
+    "src/base/planted.cc": 'constexpr std::array kBugs = {\n    BugInfo{Bug::Early, "early", "Too early."},\n};\n',
+    "src/raft/a.cc": "void f() {\n  if (planted(Bug::Early)) g();\n}\n",
+}
+
+
+def test_a_bug_is_described_once_and_stands_in_the_product():
+    assert found(rules.check_planted, BANK) == []
+    assert found(rules.check_planted, {"src/raft/a.cc": "int a;\n"}) == []
+
+
+@pytest.mark.parametrize(
+    "change, text",
+    [
+        ({"src/raft/a.cc": "// planted(Bug::Early)\n"}, "planted.h:3: Early: stands nowhere"),
+        ({"src/raft/a.cc": "", "src/raft/a_test.cc": "if (planted(Bug::Early)) g();\n"}, "stands nowhere"),
+        ({"src/raft/a.cc": "if (planted(Bug::Early)) g();\n" * 4}, "stands at 4 places"),
+        ({"src/base/planted.cc": "constexpr std::array kBugs = {};\n"}, "described 0 times"),
+        ({"src/base/planted.cc": BANK["src/base/planted.cc"] * 2}, "described 2 times"),
+        ({"src/wal/b.cc": "void h() { plant(Bug::Early); }\n"}, "wal/b.cc:1: `plant(`"),
+        ({"src/wal/b.cc": "#ifdef WITAN_PLANTED_BUGS\n#endif\n"}, "`WITAN_PLANTED_BUGS`"),
+        ({"bench/b.cc": "void h() { plant(Bug::Early); }\n"}, "bench/b.cc:1"),
+    ],
+)
+def test_a_bank_of_bugs_in_disorder(change, text):
+    (problem,) = found(rules.check_planted, BANK | change)
+    assert text in problem
+
+
+def test_testers_may_plant_bugs():
+    line = "void h() { plant(Bug::Early); }\n"
+    assert found(rules.check_planted, BANK | {"src/sim/hunt.cc": line, "src/raft/a_test.cc": line}) == []
+
+
 # ---- exceptions
 
 

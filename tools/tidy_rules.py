@@ -195,6 +195,46 @@ def check_listed(tree):
             yield Problem("listed", path, 1, f"not named in {folder}/CMakeLists.txt")
 
 
+_BUGS = re.compile(r"\benum class Bug\b[^{]*\{([^}]*)\}")
+_PLANTED = re.compile(r"\bplanted\s*\(\s*Bug::(\w+)\s*\)")
+_PLANTING = re.compile(r"\bplant\s*\(|\b" + table.BUG_SWITCH + r"\b")
+
+
+def check_planted(tree):
+    """Every deliberate bug is described once and stands in the product, at few places; only its testers plant it."""
+    by_path = {source.path: source for source in tree.cpp}
+    bank = [source for source in (by_path.get(path) for path in table.BUG_BANK) if source]
+    outside = [source for source in tree.product if source.path not in table.BUG_BANK]
+    places = [name for source in outside for name in _PLANTED.findall(source.code)]
+    rows = "\n".join(source.code for source in bank)
+    for source in bank:
+        for enumeration in _BUGS.finditer(source.code):
+            for bug in re.finditer(r"\w+", enumeration[1]):
+                text = wrong_with_bug(bug.group(), places, rows)
+                if text:
+                    line = source.line_of(enumeration.start(1) + bug.start())
+                    yield Problem("planted", source.path, line, f"{bug.group()}: {text}")
+    for source in tree.cpp:
+        if source.path in table.BUG_BANK or is_test(source.path) or room_of(source.path) in table.BUG_TESTERS:
+            continue
+        for match in _PLANTING.finditer(source.code):
+            text = f"`{match.group()}`: the product asks planted() and knows no more of deliberate bugs"
+            yield Problem("planted", source.path, source.line_of(match.start()), text)
+
+
+def wrong_with_bug(bug, places, rows):
+    if bug == "None":
+        return None
+    described = len(re.findall(rf"\bBugInfo\s*\{{\s*Bug::{bug}\b", rows))
+    if described != 1:
+        return f"described {described} times, not once"
+    if bug not in places:
+        return "stands nowhere in the product"
+    if places.count(bug) > table.BUG_PLACES:
+        return f"stands at {places.count(bug)} places; {table.BUG_PLACES} at most"
+    return None
+
+
 def check_text(tree):
     """Line ends, tabs, length, unfinished business, guards and names."""
     for path, text in tree.files.items():
@@ -233,5 +273,6 @@ RULES = (
     check_hash_order,
     check_sizes,
     check_listed,
+    check_planted,
     check_text,
 )

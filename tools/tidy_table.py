@@ -101,6 +101,12 @@ FORBIDDEN_WORDS = (
     (r"(?:map|set)\s*<\s*(?:const\s+)?[\w:]+\s*\*", "keyed by a pointer: the order is not the same twice", ("os",)),
 )
 
+# Deliberate bugs: where they are declared and described, who may plant them, and at how many places one may stand.
+BUG_BANK = ("src/base/planted.h", "src/base/planted.cc")
+BUG_SWITCH = "WITAN_PLANTED_BUGS"
+BUG_TESTERS = ("sim", "verify")
+BUG_PLACES = 3
+
 FUNCTION_LINES = 70
 FILE_LINES = {".cc": 1000, ".h": 400}
 LINE_COLUMNS = 120

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/planted.h"
 
 namespace witan::node {
 
@@ -239,6 +240,11 @@ void Consensus::on_forwarded(std::vector<Proposal> batch, peer::CallResult resul
   std::vector<uint64_t> requests;
   for (const Proposal& proposal : batch) requests.push_back(proposal.request);
   if (!result) {
+    if (result.error().sent && planted(Bug::DuplicateForward)) {
+      loop_.call_at(loop_.now() + options_.raft.heartbeat,
+                    [this, batch = std::move(batch)]() mutable { propose(std::move(batch)); });
+      return;
+    }
     if (result.error().sent) return applier_.lost(std::move(requests));
     return applier_.refused(std::move(batch), Error{Code::NotLeader, std::move(result.error().message)});
   }

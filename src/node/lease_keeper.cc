@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
 #include "node/halves.h"
 #include "node/read_queue.h"
 
@@ -194,7 +195,7 @@ void LeaseKeeper::lead(raft::Term term, const store::Store& store) {
 }
 
 void LeaseKeeper::follow() {
-  lessor_.follow();
+  if (!planted(Bug::LeaseRevokedByDeposedLeader)) lessor_.follow();
   resets_.clear();
   for (auto& [id, renewal] : std::exchange(undecided_, {})) {
     renewal.done(std::unexpected(NotApplied{Refusal::NoLeader, "the leader changed"}));
@@ -249,16 +250,17 @@ void LeaseKeeper::wake() {
 }
 
 void LeaseKeeper::propose_end(store::LeaseId id, store::LeaseKind kind) {
-  agreement_->propose_in(term_, store::encode(store::Command{.header = {}, .body = store::LeaseRevoke{id, kind}}),
-                         [this, id](raft::ProposeResult result) {
-                           if (result) return;
-                           lessor_.not_ended(id);
-                           std::vector<Renewal> again;
-                           const auto [begin, end] = undecided_.equal_range(id);
-                           for (auto it = begin; it != end; ++it) again.push_back(std::move(it->second));
-                           undecided_.erase(begin, end);
-                           for (Renewal& renewal : again) decide(std::move(renewal));
-                         });
+  Blob command = store::encode(store::Command{.header = {}, .body = store::LeaseRevoke{id, kind}});
+  if (planted(Bug::LeaseRevokedByDeposedLeader)) return agreement_->propose({Proposal{0, std::move(command)}});
+  agreement_->propose_in(term_, std::move(command), [this, id](raft::ProposeResult result) {
+    if (result) return;
+    lessor_.not_ended(id);
+    std::vector<Renewal> again;
+    const auto [begin, end] = undecided_.equal_range(id);
+    for (auto it = begin; it != end; ++it) again.push_back(std::move(it->second));
+    undecided_.erase(begin, end);
+    for (Renewal& renewal : again) decide(std::move(renewal));
+  });
 }
 
 void LeaseKeeper::stop() {

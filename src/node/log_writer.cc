@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
+
 namespace witan::node {
 
 LogWriter::LogWriter(std::unique_ptr<wal::Log> log, env::Loop& loop, env::Lane& lane)
@@ -44,8 +46,13 @@ void LogWriter::start() {
         if (!work->result) return fail_with(std::move(work->result.error()));
         bytes_ = work->bytes;
         start();
+        if (planted(Bug::AcknowledgeBeforeSync)) return;
         for (raft::Persist& persist : work->persists) durable_(std::move(persist));
       });
+  if (!planted(Bug::AcknowledgeBeforeSync)) return;
+  loop_.post([this, work] {
+    for (const raft::Persist& persist : work->persists) durable_(persist);
+  });
 }
 
 void LogWriter::fail_with(Error error) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/planted.h"
 #include "node/bootstrap.h"
 #include "node/bridge.h"
 #include "node/calls.h"
@@ -67,6 +68,18 @@ Result<> settle(const Options& options, const World& world, const Identity& iden
   if (auto cleared = clear_leftovers(options, world.disk); !cleared) return cleared;
   if (auto founded = found_log(options, world, identity); !founded) return founded;
   return write_identity(world.disk, options.data_dir, identity);
+}
+
+// Bug::AppliedIndexApartFromEffects: what the log knows to be committed is taken for applied.
+void believe_commit(raft::Initial& initial, raft::SnapshotMeta& applied) {
+  for (const raft::Entry& entry : initial.entries) {
+    if (entry.index > initial.hard_state.commit) break;
+    if (entry.kind == raft::EntryKind::Membership) {
+      applied.configuration = raft::decode_configuration(entry.data.view()).value();
+    }
+    applied.index = initial.applied = entry.index;
+    applied.term = entry.term;
+  }
 }
 
 }  // namespace
@@ -157,6 +170,7 @@ Result<> Node::Core::recover() {
   make_snapshots(std::move(*files), bytes);
   auto initial = open_log(meta);
   if (!initial) return std::unexpected(initial.error());
+  if (planted(Bug::AppliedIndexApartFromEffects)) believe_commit(*initial, meta);
   assemble(std::move(*initial), std::move(store), std::move(meta));
   return {};
 }

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/planted.h"
 #include "node/halves.h"
 
 namespace witan::node {
@@ -12,7 +13,8 @@ ReadQueue::ReadQueue(env::Loop& loop, Duration timeout, Duration retry)
 ReadQueue::~ReadQueue() { loop_.cancel(retry_timer_); }
 
 void ReadQueue::ask(Ready ready) {
-  waiting_.push_back(Question{std::move(ready), loop_.now() + timeout_});
+  std::vector<Question>& questions = round_ && planted(Bug::ReadJoinsAskedRound) ? asked_ : waiting_;
+  questions.push_back(Question{std::move(ready), loop_.now() + timeout_});
   if (!round_ && retry_timer_ == 0) start_round_soon();
 }
 

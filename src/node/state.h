@@ -142,6 +142,7 @@ class State final : public Applier {
   void upkeep();
   void compact_physically();
   void maybe_snapshot();
+  void write_snapshot(const raft::SnapshotMeta& meta);
   void installed(raft::SnapshotMeta meta, std::unique_ptr<store::Store> store);
   void take_over(std::unique_ptr<store::Store> store, raft::SnapshotMeta meta);
   // While it is true another state is on its way and nothing is applied to this one.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
 #include "node/state.h"
 
 namespace witan::node {
@@ -87,13 +88,28 @@ void State::maybe_snapshot() {
   const raft::SnapshotMeta meta{.index = applied_, .term = applied_term_, .configuration = applied_configuration_};
   entries_since_snapshot_ = 0;
   bytes_since_snapshot_ = 0;
+  if (planted(Bug::NonIdempotentReplay)) {
+    // The index of now, the content of when the log has it all.
+    return agreement_->when_durable(applied_, [this, meta] {
+      if (stopped_ || replacing() || snapshots_.writing()) return;
+      write_snapshot(meta);
+      snapshots_.durable(meta.index);
+    });
+  }
+  write_snapshot(meta);
+  agreement_->when_durable(applied_, [this, index = applied_] {
+    snapshots_.durable(index);
+    if (planted(Bug::LogCutBeforeSnapshotDurable)) agreement_->compact(index);
+  });
+}
+
+void State::write_snapshot(const raft::SnapshotMeta& meta) {
   snapshots_.write(*store_, meta, [this, index = meta.index](Result<uint64_t> bytes) {
     if (!bytes) return fatal(std::move(bytes.error()));
     // Core D3: only now may the log before it go, but for what members a little behind still want.
     const uint64_t keep_from = index.value > options_.keep_entries ? index.value - options_.keep_entries : 0;
     if (keep_from > 0) agreement_->compact(raft::Index(keep_from));
   });
-  agreement_->when_durable(applied_, [this, index = applied_] { snapshots_.durable(index); });
 }
 
 // ---- Copies of the state for clients ------------------------------------------------------------

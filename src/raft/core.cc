@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/planted.h"
 
 namespace witan::raft {
 namespace {
@@ -150,7 +151,7 @@ void Raft::Core::on(const Persisted& event) {
   }
   durable_term_ = done->term;
   durable_vote_ = done->vote;
-  log_.stable_to(done->durable);
+  log_.stable_to(planted(Bug::TicketWithoutTerm) ? std::min(event.ticket.last, log_.last()) : done->durable);
   in_flight_.erase(in_flight_.begin(), done + 1);
   log_.evict(options_.max_tail_bytes);
   if (auto* candidate = std::get_if<CandidateRole>(&role_); candidate != nullptr && hard_state_durable()) {

@@ -1,6 +1,7 @@
 // Linearizable reads without writing to the log: thesis 6.4, ReadIndex.
 #include <algorithm>
 
+#include "base/planted.h"
 #include "raft/core.h"
 
 namespace witan::raft {
@@ -13,7 +14,10 @@ void Raft::Core::on(const ReadIndex& event) {
   }
   // Step 1: before its first own commit a leader does not know how far the committed log goes.
   if (log_.commit() < lead->first) return lead->parked.push_back(event.id);
-  lead->reads.push_back({.id = event.id, .index = log_.commit(), .round = lead->round + 1});
+  if (planted(Bug::ReadWithoutQuorum)) return out_.reads.push_back({.id = event.id, .index = log_.commit()});
+  const bool shares = planted(Bug::ReusedReadIndexId) && !lead->reads.empty();
+  const uint64_t round = shares ? lead->reads.back().round : lead->round + 1;
+  lead->reads.push_back({.id = event.id, .index = log_.commit(), .round = round});
 }
 
 void Raft::Core::unpark_reads() {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/planted.h"
 #include "raft/core.h"
 
 namespace witan::raft {
@@ -74,7 +75,8 @@ void Raft::Core::advance_commit() {
   LeaderRole* lead = leader();
   const Index agreed =
       quorum_.agreed([&](NodeId id) { return id == options_.id ? log_.stable() : lead->find(id)->match; });
-  if (agreed <= log_.commit() || log_.term_at(agreed) != term_) return;
+  if (agreed <= log_.commit()) return;
+  if (log_.term_at(agreed) != term_ && !planted(Bug::CommitOldTermByCounting)) return;
   for (Index i = log_.commit() + 1; i <= agreed; ++i) lead->uncommitted -= cost(log_.at(i));
   log_.commit_to(agreed);
 }
@@ -296,7 +298,8 @@ void Raft::Core::accept(NodeId from, AppendRequest& request) {
 void Raft::Core::acknowledge(NodeId to, Index match) {
   const AppendReply reply{.term = term_, .accepted = true, .match = match};
   // The term must be durable too: a member that forgot it could obey an earlier leader and cut what it acknowledged.
-  if (match <= log_.stable() && hard_state_durable()) return send(to, reply);
+  const bool durable = hard_state_durable() || planted(Bug::TicketWithoutTerm);
+  if (match <= log_.stable() && durable) return send(to, reply);
   send_after_save(to, reply);
 }
 

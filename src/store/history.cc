@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/planted.h"
 #include "store/accounting.h"
 
 namespace witan::store {
@@ -105,7 +106,9 @@ HistorySlice History::slice(Revision from, Revision compacted, std::span<const K
   out.through = last();
   size_t changes = 0;
   size_t bytes = 0;
-  for (Revision r = std::max(from, first_); r <= last(); ++r) {
+  Revision begin = std::max(from, first_);
+  if (planted(Bug::WatchEventDroppedAtCompaction)) begin = std::max(begin, compacted + 1);
+  for (Revision r = begin; r <= last(); ++r) {
     const ChangeBatchPtr& batch = at(r).batch;
     if (r > from && (changes >= max_changes || bytes >= max_bytes)) {
       out.through = r - 1;

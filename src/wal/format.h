@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/coding.h"
+#include "base/planted.h"
 #include "base/result.h"
 #include "raft/types.h"
 
@@ -65,7 +66,9 @@ struct Batch {
   // The whole log gives way to a durable snapshot and goes on after this index (raft::Persist::reset).
   std::optional<raft::Index> restart_after;
 
-  bool empty() const { return !hard_state && !restart_after && !cut_from && entries.empty(); }
+  bool empty() const {
+    return (!hard_state || planted(Bug::VoteNotPersisted)) && !restart_after && !cut_from && entries.empty();
+  }
 };
 
 // Builds one record of several batches without copying large entries: those are referred to, so they must outlive it.

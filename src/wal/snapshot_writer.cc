@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/crc32c.h"
+#include "base/planted.h"
 #include "wal/snapshot_format.h"
 
 namespace witan::wal {
@@ -55,6 +56,7 @@ Result<> UnfinishedFile::finish(const std::string& final_name) {
   if (auto synced = file_->sync(); !synced) return synced;
   if (auto named = disk_.rename(path_, directory_ + "/" + final_name); !named) return named;
   finished_ = true;
+  if (planted(Bug::UnsyncedDirectoryRename)) return {};
   return disk_.sync_directory(directory_);
 }
 

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/planted.h"
+
 namespace witan::api::etcd {
 
 std::string queue_prefix(std::string_view name) { return std::string(name) + "/"; }
@@ -118,7 +120,7 @@ void QueueCall::wait() {
 // Attached in the turn that brought the answer, so the deletion cannot slip between the two (core F1).
 void QueueCall::on_predecessor(const node::Done& done) {
   const auto& result = std::get<store::RangeResult>(done.reply.result);
-  if (result.items.empty()) return confirm();
+  if (result.items.empty()) return planted(Bug::LockWithoutRecheck) ? on_turn(done) : confirm();
   predecessor_ = result.items[0].key.view();
   ticket_ = service_.watches().attach(store::KeyRange::single(predecessor_), result.revision + 1, *this, 0);
 }

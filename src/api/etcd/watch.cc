@@ -7,6 +7,7 @@
 #include "api/etcd/proto/rpc.pb.h"
 #include "api/etcd/watch_stream.h"
 #include "base/coding.h"
+#include "base/planted.h"
 
 namespace witan::api::etcd {
 namespace {
@@ -132,7 +133,7 @@ void WatchStream::progress_all() {
   bool any = false;
   for (const auto& [id, watcher] : watchers_) {
     if (watcher.state == State::Dead) continue;
-    if (watcher.state != State::Live || present < watcher.start) return;
+    if (!is_synced(watcher, present)) return;
     any = true;
   }
   if (any) send_control(control(kInvalidId));
@@ -315,6 +316,12 @@ void WatchStream::send_control(const etcdserverpb::WatchResponse& response) { se
 
 // ---- progress -----------------------------------------------------------------------------------
 
+bool WatchStream::is_synced(const Watcher& watcher, store::Revision present) {
+  const bool live = watcher.state == State::Live;
+  const bool behind = watcher.state == State::Behind || watcher.state == State::Reading;
+  return (live || (behind && planted(Bug::ProgressAheadOfEvents))) && present >= watcher.start;
+}
+
 void WatchStream::arm_progress() {
   if (progress_timer_ != 0) return;
   progress_timer_ = service_.loop().call_at(service_.loop().now() + progress_interval_, [this] { on_progress_tick(); });
@@ -328,7 +335,7 @@ void WatchStream::on_progress_tick() {
   for (auto& [id, watcher] : watchers_) {
     if (!watcher.progress) continue;
     wanted = true;
-    const bool due = watcher.quiet && watcher.state == State::Live && present >= watcher.start;
+    const bool due = watcher.quiet && is_synced(watcher, present);
     watcher.quiet = true;
     if (due) send_control(control(id));
   }

@@ -76,6 +76,8 @@ class WatchStream final : public StreamHandler, private ChangeSink {
   bool congested() const;
 
   Watcher* find(uint64_t serial);
+  // Whether it was sent all that it wants up to `present`.
+  static bool is_synced(const Watcher& watcher, store::Revision present);
   void arm_progress();
   void on_progress_tick();
 
