@@ -108,7 +108,22 @@ std::vector<verify::Violation> World::judge() {
   }
   for (const auto& [queue, holds] : history_.holds) add(verify::check_mutex(holds, history_.fenced_writes[queue]));
   add(check_observations(history_, truth));
+  add(check_members());
   return out;
+}
+
+// Members check themselves and each other; what they find is a bug of theirs unless the world damaged something.
+std::vector<verify::Violation> World::check_members() {
+  verify::Findings findings;
+  for (const auto& [machine, member] : members_) {
+    for (const Error& error : member->complaints()) {
+      findings.add("self-check", fmt::format("m{} ended itself: {}", machine, error.message));
+    }
+  }
+  for (const auto& [kind, n] : journal_.kinds()) {
+    if (kind.contains("not the majority's")) findings.add("self-check", fmt::format("{} times: {}", n, kind));
+  }
+  return findings.take();
 }
 
 void World::count_everything() {

@@ -10,7 +10,7 @@
 
 namespace witan::sim {
 
-verify::Outcome Workload::outcome_of(const RpcResult& result, verify::Failure* failure) {
+verify::Outcome outcome_of(const RpcResult& result, verify::Failure* failure) {
   using enum wire::GrpcStatus;
   if (result.ok()) return verify::Outcome::Ok;
   if (result.fate == RpcResult::Fate::NotSent) return verify::Outcome::Failed;

@@ -149,6 +149,7 @@ void Member::serve() {
 void Member::end_soon(uint64_t number, std::optional<Error> error) {
   ground_.scheduler.at(ground_.scheduler.now(), [this, number, error = std::move(error)]() mutable {
     if (!running() || life_->number != number) return;
+    if (error && error->code == Code::Corrupt && !damaged_) complaints_.push_back(*error);
     last_error_ = std::move(error);
     bury(false);
     disk_.lose_process();

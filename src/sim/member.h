@@ -54,6 +54,8 @@ class Member {
   bool serving() const;
   // Some of its durable bytes were damaged: it may refuse to start, and then nobody expects it back.
   void damage();
+  // What no fault of this world explains: damage that nobody did.
+  const std::vector<Error>& complaints() const { return complaints_; }
   bool given_up() const { return damaged_ && !running() && last_error_.has_value(); }
   bool damaged() const { return damaged_; }
   const std::optional<Error>& last_error() const { return last_error_; }
@@ -91,6 +93,7 @@ class Member {
   Life* life_ = nullptr;
   std::vector<std::unique_ptr<Life>> lives_;  // others may still know addresses of the former ones' loops
   std::optional<Error> last_error_;
+  std::vector<Error> complaints_;
   bool damaged_ = false;
   uint64_t id_ = 0;
 };

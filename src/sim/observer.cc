@@ -128,6 +128,12 @@ void Observer::commit(const raft::Entry& entry, const store::ChangeBatchPtr& cha
 void Observer::note_command(const raft::Entry& entry, const store::ChangeBatchPtr& changes) {
   const auto command = store::decode(entry.data.view());
   if (!command) return;
+  // Nothing is proposed twice unless it is certainly not applied (core P2).
+  const store::Origin& origin = command->header.origin;
+  if (origin.member != 0 && !origins_.emplace(origin.member, origin.incarnation, origin.request).second) {
+    findings_.add("twice", fmt::format("request {} of m{} is in the log a second time, at entry {}", origin.request,
+                                       machines_.machine_of(origin.member), entry.index));
+  }
   if (const auto* grant = std::get_if<store::LeaseGrant>(&command->body)) {
     leases_ever_.insert(grant->id.value);
   } else if (const auto* revoke = std::get_if<store::LeaseRevoke>(&command->body)) {

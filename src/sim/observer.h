@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/rng.h"
@@ -86,6 +87,7 @@ class Observer {
   std::set<int64_t> lease_end_revisions_;
   std::map<int64_t, LeaseEnd> lease_ends_;
   std::set<int64_t> leases_ever_;
+  std::set<std::tuple<uint64_t, uint64_t, uint64_t>> origins_;  // member, incarnation, request
   std::vector<raft::Configuration> committed_configurations_;
   std::map<MachineId, raft::Configuration> in_force_;  // as each machine has it
   MachineId leader_ = 0;

@@ -85,16 +85,18 @@ void Operator::change_members() {
 void Operator::wind_up() {
   if (busy_) return later(milliseconds(300), milliseconds(300), [this] { wind_up(); });
   busy_ = true;
-  list(80, [](const Listed&) { return false; }, [this](const Listed& listed) {
-    later(seconds(1), seconds(2), [this] { wind_up(); });
-    if (!listed.certain) return void(busy_ = false);
-    if (listed.find(peer_url_of(world_.next_machine())) != nullptr) return added(world_.next_machine());
-    for (const MachineId machine : world_.members()) {
-      const uint64_t id = world_.member(machine).id();
-      if (id != 0 && listed.find(id) == nullptr) return removed(id);
-    }
-    busy_ = false;
-  });
+  list(
+      80, [](const Listed&) { return false; },
+      [this](const Listed& listed) {
+        later(seconds(1), seconds(2), [this] { wind_up(); });
+        if (!listed.certain) return void(busy_ = false);
+        if (listed.find(peer_url_of(world_.next_machine())) != nullptr) return added(world_.next_machine());
+        for (const MachineId machine : world_.members()) {
+          const uint64_t id = world_.member(machine).id();
+          if (id != 0 && listed.find(id) == nullptr) return removed(id);
+        }
+        busy_ = false;
+      });
 }
 
 void Operator::add_learner() {

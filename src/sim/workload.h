@@ -21,6 +21,9 @@ inline constexpr std::string_view kElectionPrefix = "election/";
 // Members' clocks may run so much faster or slower than the world's, in parts per thousand.
 inline constexpr int64_t kMaxDrift = 30;
 
+// What a call that may change something came to (core P2).
+verify::Outcome outcome_of(const RpcResult& result, verify::Failure* failure = nullptr);
+
 class Workload {
  public:
   Workload(Ground ground, MachineId machine, std::string name, History& history, Rng rng)
@@ -44,9 +47,6 @@ class Workload {
   void later(Duration least, Duration most, Task task) {
     channel_.loop().call_at(channel_.now() + Duration(rng_.between(least.count(), most.count())), std::move(task));
   }
-  // What a call that may change something came to (core P2).
-  static verify::Outcome outcome_of(const RpcResult& result, verify::Failure* failure = nullptr);
-
   Ground ground_;
   const std::string name_;
   History& history_;

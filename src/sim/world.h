@@ -96,6 +96,7 @@ class World final : private Observer::Machines {
   std::vector<env::Address> endpoints() const;
   std::string unrest();
   std::string member_unrest();
+  std::vector<verify::Violation> check_members();
   void count_everything();
 
   const Plan plan_;
