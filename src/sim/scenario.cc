@@ -54,6 +54,11 @@ Answer& Answer::expect_error(std::string_view text) {
   return *this;
 }
 
+Answer& Answer::expect_none_for(Duration span) {
+  EXPECT_FALSE(scenario_->run_until([&] { return arrived(); }, span)) << "an answer came: " << slot_->result->error;
+  return *this;
+}
+
 Answer& Answer::expect_value(std::string_view value) {
   expect_ok();
   const auto* range = std::get_if<verify::RangeReply>(&slot_->reply.answer);
@@ -148,6 +153,12 @@ Answer Client::get_at(std::string key, int64_t revision) {
 }
 
 Answer Client::erase(std::string key) { return call(verify::Delete{.begin = std::move(key), .end = {}}); }
+
+void Client::fill(size_t puts, const std::string& key) {
+  for (size_t i = 0; i < puts; ++i) {
+    put(fmt::format("{}{}", key, i % 10), fmt::format("filled {}", ++scenario_->written_)).expect_ok();
+  }
+}
 
 Answer Client::compact(int64_t revision) {
   return rpc("/etcdserverpb.KV/Compact", etcd::encode_compaction(revision), patience_);
@@ -275,6 +286,18 @@ void Scenario::wait_for(MachineId machine) {
            world_.observer().applied_by(machine) == world_.observer().ledger().highest().index;
   })) << "m"
       << machine << " does not catch up";
+}
+
+void Scenario::bring_back(MachineId machine) {
+  if (!node(machine).running()) node(machine).start();
+  wait_for(machine);
+}
+
+void Scenario::lose_all_power() {
+  for (const MachineId machine : world_.members()) node(machine).lose_power();
+  for (const MachineId machine : world_.members()) node(machine).start();
+  leader();
+  for (const MachineId machine : world_.members()) wait_for(machine);
 }
 
 }  // namespace witan::sim

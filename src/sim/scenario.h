@@ -42,6 +42,8 @@ class Answer {
   Answer& expect_failed();   // certainly not applied
   Answer& expect_unknown();  // nobody can know
   Answer& expect_error(std::string_view text);
+  // No answer comes within `span`.
+  Answer& expect_none_for(Duration span);
   // Of a read of one key: its value, or that it does not exist.
   Answer& expect_value(std::string_view value);
   Answer& expect_nothing();
@@ -82,7 +84,19 @@ class Client {
   Answer get_at(std::string key, int64_t revision);
   Answer erase(std::string key);
   Answer call(verify::Operation operation, bool serializable = false);
+  // One put after the other, of ten keys that begin with `key`, with values that nobody else writes.
+  void fill(size_t puts, const std::string& key = "fill/");
   Answer compact(int64_t revision);
+  Answer lock(std::string_view name, int64_t lease) {
+    return rpc("/v3lockpb.Lock/Lock", etcd::encode_lock(name, lease), seconds(30));
+  }
+  Answer unlock(std::string_view key) { return rpc("/v3lockpb.Lock/Unlock", etcd::encode_unlock(key)); }
+  Answer revoke(int64_t lease) { return rpc("/etcdserverpb.Lease/LeaseRevoke", etcd::encode_lease_id(lease)); }
+  // With this id, and never renewed.
+  Answer grant(int64_t lease, int64_t ttl_s) {
+    return rpc("/etcdserverpb.Lease/LeaseGrant", etcd::encode_grant(lease, ttl_s));
+  }
+  Answer remove_member(uint64_t id) { return rpc("/etcdserverpb.Cluster/MemberRemove", etcd::encode_member_id(id)); }
   Answer rpc(std::string path, std::string request, Duration patience = seconds(8));
   Watch watch(verify::WatchAttachment wanted);
   // Kept alive until abandoned.
@@ -134,6 +148,11 @@ class Scenario {
   MachineId wait_for_other_leader(MachineId machine);
   // A member that was down or cut off has applied what all have.
   void wait_for(MachineId machine);
+  // Starts what does not run, and waits for it.
+  void bring_back(MachineId machine);
+  // The whole data centre goes dark and comes back.
+  void lose_all_power();
+  bool lives(int64_t lease) { return !world_.observer().lease_ends().contains(lease); }
 
  private:
   friend class Client;
@@ -143,6 +162,7 @@ class Scenario {
   World world_;
   int clients_ = 0;
   int watches_ = 0;
+  uint64_t written_ = 0;
   std::vector<std::unique_ptr<Channel>> channels_;
   std::vector<std::unique_ptr<LeaseHolder>> leases_;
   std::map<std::string, std::pair<Channel*, Channel::StreamKey>> streams_;
