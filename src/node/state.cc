@@ -32,7 +32,9 @@ State::~State() { loop_.cancel(upkeep_timer_); }
 // ---- Applying -----------------------------------------------------------------------------------
 
 void State::committed(std::vector<raft::Entry> entries) {
-  inbox_.insert(inbox_.end(), std::make_move_iterator(entries.begin()), std::make_move_iterator(entries.end()));
+  // What a snapshot newer than the one asked for has brought comes as entries all the same.
+  const auto fresh = std::ranges::find_if(entries, [&](const raft::Entry& entry) { return entry.index > applied_; });
+  inbox_.insert(inbox_.end(), std::make_move_iterator(fresh), std::make_move_iterator(entries.end()));
   if (!apply_posted_ && !replacing()) apply_some();
 }
 
@@ -127,17 +129,17 @@ void State::fatal(Error error) {
 // ---- Installing a snapshot ----------------------------------------------------------------------
 
 void State::install(raft::SnapshotMeta meta) {
-  // Entries up to the snapshot that still wait here are part of it.
-  std::erase_if(inbox_, [&](const raft::Entry& entry) { return entry.index <= meta.index; });
   if (meta.index <= applied_) return;
   installing_ = meta;
   rebuild_.reset();
   snapshots_.load([this, meta](Result<std::optional<LoadedSnapshot>> loaded) {
+    if (!installing_ || installing_->index != meta.index) return;  // another one is wanted by now
     if (!loaded) return fatal(std::move(loaded.error()));
-    if (!*loaded || (*loaded)->meta.index != meta.index) {
+    // A newer one may have come meanwhile and taken its place.
+    if (!*loaded || (*loaded)->meta.index < meta.index) {
       return fatal(Error{Code::Corrupt, fmt::format("the snapshot at entry {} is gone", meta.index)});
     }
-    installed(meta, std::move((*loaded)->store));
+    installed(std::move((*loaded)->meta), std::move((*loaded)->store));
   });
 }
 
@@ -160,6 +162,7 @@ void State::take_over(std::unique_ptr<store::Store> store, raft::SnapshotMeta me
   entries_since_snapshot_ = 0;
   bytes_since_snapshot_ = 0;
   std::vector<uint64_t> unseen;
+  std::erase_if(inbox_, [&](const raft::Entry& entry) { return entry.index <= applied_; });
   waiters_.skipped(applied_, unseen);
   for (const uint64_t request : unseen) resolve(request, Unknown{Unknown::Why::LeaderLost});
   if (store_->revision() > before) {

@@ -161,7 +161,7 @@ TEST(Tail, IsReadBackFromDiskForAFollowerThatLags) {
   output = one.accept(3, Index(1));
   ASSERT_EQ(output.fetches.size(), 1U);
   EXPECT_EQ(output.fetches.front().from, Index(2));
-  EXPECT_EQ(output.fetches.front().to, Index(7));
+  EXPECT_EQ(output.fetches.front().to, Index(6));
   one.sent.clear();
   EXPECT_THAT(one.propose("y").fetches, IsEmpty()) << "one at a time";
   std::vector<Entry> entries(one.committed.begin() + 1, one.committed.begin() + 3);

@@ -93,7 +93,7 @@ void Raft::Core::replicate_to(Peer& peer) {
     if (peer.next <= log_.evicted()) {
       peer.fetching = true;
       out_.fetches.push_back(
-          {.peer = peer.id, .from = peer.next, .to = log_.evicted() + 1, .max_bytes = options_.max_append_bytes});
+          {.peer = peer.id, .from = peer.next, .to = log_.evicted(), .max_bytes = options_.max_append_bytes});
       break;
     }
     send_entries(peer, log_.slice(peer.next, options_.max_append_bytes));

@@ -283,7 +283,7 @@ void Cluster::answer_fetch(size_t position) {
   Fetched fetched{.peer = fetch.peer, .entries = {}};
   size_t bytes = 0;
   for (const Entry& entry : at(owner.value).image.entries) {
-    if (entry.index < fetch.from || entry.index >= fetch.to) continue;
+    if (entry.index < fetch.from || entry.index > fetch.to) continue;
     if (fetched.entries.empty() && entry.index != fetch.from) break;
     bytes += entry.data.size();
     if (!fetched.entries.empty() && bytes > fetch.max_bytes) break;

@@ -55,7 +55,6 @@ void Loop::cancel(env::TimerId id) {
 
 void Loop::close() {
   closed_ = true;
-  ++generation_;
   // What tasks own may still say goodbye to this loop.
   times_.clear();
   const auto timers = std::exchange(timers_, {});
@@ -81,14 +80,16 @@ Instant Loop::next() const {
 void Loop::rearm() {
   if (running_ || closed_) return;
   const Instant when = next();
-  if (when >= armed_) return;  // the wake-up under way comes first and looks again
-  armed_ = when;
-  scheduler_.at(when, [this, generation = ++generation_] { wake(generation); });
+  if (when == Instant::never()) return;
+  // A wake-up under way comes first, and looks again.
+  if (!armed_.empty() && armed_.back() <= when) return;
+  armed_.push_back(when);
+  scheduler_.at(when, [this, when] { wake(when); });
 }
 
-void Loop::wake(uint64_t generation) {
-  if (generation != generation_) return;
-  armed_ = Instant::never();
+void Loop::wake(Instant when) {
+  std::erase(armed_, when);
+  if (closed_) return;
   if (next() <= scheduler_.now()) run_one();
   rearm();
 }

@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "base/rng.h"
 #include "env/loop.h"
@@ -73,7 +74,7 @@ class Loop final : public env::Loop {
 
  private:
   Instant next() const;  // by the world's clock
-  void wake(uint64_t generation);
+  void wake(Instant when);
   void run_one();
 
   Scheduler& scheduler_;
@@ -86,8 +87,7 @@ class Loop final : public env::Loop {
   std::map<env::TimerId, Instant> times_;
   env::TimerId last_timer_ = 0;
   Instant busy_until_{0};
-  Instant armed_ = Instant::never();
-  uint64_t generation_ = 0;  // of the wake-up that counts
+  std::vector<Instant> armed_;  // wake-ups under way, the latest first
   bool running_ = false;
   bool closed_ = false;
 };

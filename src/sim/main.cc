@@ -10,17 +10,21 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "base/planted.h"
 #include "sim/world.h"
 
 namespace witan::sim {
 namespace {
 
 constexpr const char* kUsage =
-    "usage: witan-sim FIRST [COUNT] [--twice N] [--trace] [--json] [--bug NAME]\n"
+    "usage: witan-sim FIRST [COUNT] [--twice N] [--trace] [--json] [--stop] [--bug NAME]\n"
+    "       witan-sim --list-bugs\n"
     "  runs the worlds of the seeds FIRST, FIRST + 1, ...\n"
     "  --twice N  every Nth world twice, comparing event by event\n"
     "  --trace    prints what members log as it happens\n"
-    "  --json     one line of JSON a world\n";
+    "  --json     one line of JSON a world\n"
+    "  --stop     after the first world that fails\n"
+    "  --bug NAME with a deliberate bug (a build of the preset `planted` has them)\n";
 
 uint64_t current_seed = 0;  // for whoever reads why the process died
 
@@ -30,6 +34,8 @@ struct Options {
   uint64_t twice = 0;
   bool trace = false;
   bool json = false;
+  bool stop = false;
+  bool list_bugs = false;
 };
 
 std::optional<Options> parse(int argc, char** argv) {
@@ -41,6 +47,15 @@ std::optional<Options> parse(int argc, char** argv) {
       options.trace = true;
     } else if (word == "--json") {
       options.json = true;
+
+    } else if (word == "--stop") {
+      options.stop = true;
+    } else if (word == "--list-bugs") {
+      options.list_bugs = true;
+    } else if (word == "--bug" && i + 1 < argc) {
+      const auto bug = parse_bug(argv[++i]);
+      if (!bug) return std::nullopt;
+      plant(*bug);
     } else if (word == "--twice" && i + 1 < argc) {
       options.twice = std::strtoull(argv[++i], nullptr, 10);
     } else if (!word.empty() && word.find_first_not_of("0123456789") == std::string_view::npos) {
@@ -49,6 +64,7 @@ std::optional<Options> parse(int argc, char** argv) {
       return std::nullopt;
     }
   }
+  if (options.list_bugs) return options;
   if (numbers.empty() || numbers.size() > 2) return std::nullopt;
   options.first = numbers[0];
   if (numbers.size() == 2) options.count = numbers[1];
@@ -126,12 +142,17 @@ int run(int argc, char** argv) {
     fmt::print(stderr, "{}", kUsage);
     return 2;
   }
+  if (options->list_bugs) {
+    for (const BugInfo& bug : planted_bugs()) fmt::print("{}\t{}\n", bug.name, bug.what);
+    return 0;
+  }
   on_death([](std::string_view) {
     fmt::print(stderr, "in the world of seed {}; ./dev sim {} shows it again\n", current_seed, current_seed);
   });
   bool good = true;
   for (uint64_t i = 0; i < options->count; ++i) {
     good = run_seed(options->first + i, *options) && good;
+    if (!good && options->stop) break;
     std::fflush(stdout);
   }
   return good ? 0 : 1;

@@ -408,6 +408,21 @@ bool Network::cut_one() {
   return true;
 }
 
+void Network::calm() {
+  options_.late_per_mille = 0;
+  const Instant soon = scheduler_.now() + options_.most_delay;
+  for (auto& [id, pipe] : pipes_) {
+    for (const int side : {0, 1}) {
+      Direction& direction = pipe.directions[side];
+      if (direction.last_arrival <= soon) continue;
+      direction.last_arrival = soon;
+      for (auto& [when, bytes] : direction.flying) when = std::min(when, soon);
+      direction.delivering = false;  // the event under way finds nothing to do
+      schedule(id, side);
+    }
+  }
+}
+
 bool Network::stall_one(Duration span) {
   if (pipes_.empty()) return false;
   auto chosen = pipes_.begin();

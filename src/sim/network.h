@@ -54,8 +54,8 @@ class Network {
   // One direction of one stream stands still for `span`.
   bool stall_one(Duration span);
   void set_slowness(int64_t factor) { slowness_ = factor; }
-  // From now on nothing comes late.
-  void calm() { options_.late_per_mille = 0; }
+  // From now on nothing comes late, and nothing stands still.
+  void calm();
   // The process at `machine` is gone. With `silent` (no power) nobody is told before back() is called.
   void process_gone(MachineId machine, bool silent);
   void back(MachineId machine);

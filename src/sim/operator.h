@@ -27,6 +27,10 @@ class Operator {
   // From now on sees to it that those run who belong to the group, and nobody else.
   void wind_up();
   bool busy() const { return busy_; }
+  void leave() {
+    channel_->quit();
+    to_leader_->quit();
+  }
 
  private:
   using Members = std::vector<etcd::MemberItem>;

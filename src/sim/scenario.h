@@ -48,6 +48,7 @@ class Answer {
   Answer& expect_value(std::string_view value);
   Answer& expect_nothing();
   int64_t revision();  // of an answer that is ok
+  const verify::Reply& reply() { return wait().reply; }
   const std::string& message();
 
  private:

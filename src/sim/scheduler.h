@@ -38,14 +38,15 @@ class Scheduler {
     Instant when;
     uint64_t order;   // between events of one time
     uint64_t number;  // of the asking
-    Task task;
+    size_t slot;      // of its task: a heap moves its members about
   };
-  static bool later(const Event& a, const Event& b);
 
   Rng rng_;
   const bool permute_;
   Instant now_{1'000'000'000};
   std::vector<Event> queue_;  // a heap, the earliest first
+  std::vector<Task> tasks_;
+  std::vector<size_t> free_;  // slots of tasks_
   uint64_t asked_ = 0;
   uint64_t events_ = 0;
   uint64_t hash_ = 1;

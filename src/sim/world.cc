@@ -34,6 +34,8 @@ World::World(Plan plan)
 // Clients go before the members, and both before what they stand on.
 World::~World() {
   workloads_.clear();
+  nemesis_.reset();
+  operator_.reset();
   members_.clear();
 }
 
@@ -150,21 +152,19 @@ Verdict World::run() {
   start();
   make_workloads();
   for (const auto& workload : workloads_) workload->start();
-  {
-    Operator keeper(*this, rng_.fork("operator"));
-    Nemesis nemesis(*this, keeper, rng_.fork("nemesis"));
-    nemesis.start();
-    run_for(plan_.trouble);
-    nemesis.stop();
-    heal();
-    keeper.wind_up();
-    // A member that was added and does not run yet may be missing for a quorum: its operator is a part of the healing.
-    run_until([&] { return !keeper.busy(); }, kRestPatience);
-    end_of_faults_ = scheduler_.now();
-    run_for(kAfterHealing);
-    for (const auto& workload : workloads_) workload->stop();
-    if (auto unwell = come_to_rest(kRestPatience)) verdict.violations.push_back(std::move(*unwell));
-  }
+  operator_ = std::make_unique<Operator>(*this, rng_.fork("operator"));
+  nemesis_ = std::make_unique<Nemesis>(*this, *operator_, rng_.fork("nemesis"));
+  nemesis_->start();
+  run_for(plan_.trouble);
+  nemesis_->stop();
+  heal();
+  operator_->wind_up();
+  // A member that was added and does not run yet may be missing for a quorum: its operator is a part of the healing.
+  run_until([&] { return !operator_->busy(); }, kRestPatience);
+  end_of_faults_ = scheduler_.now();
+  run_for(kAfterHealing);
+  for (const auto& workload : workloads_) workload->stop();
+  if (auto unwell = come_to_rest(kRestPatience)) verdict.violations.push_back(std::move(*unwell));
   for (const auto& workload : workloads_) workload->finish();
   observer_.examine_disks();
   const auto add = [&](std::vector<verify::Violation> more) {
@@ -251,6 +251,7 @@ std::optional<verify::Violation> World::come_to_rest(Duration patience) {
 std::vector<verify::Violation> World::say_goodbye() {
   verify::Findings findings;
   for (const auto& workload : workloads_) workload->channel().quit();
+  if (operator_) operator_->leave();
   run_for(kGoodbye);
   for (const MachineId machine : members()) {
     Member& one = member(machine);

@@ -22,6 +22,9 @@
 
 namespace witan::sim {
 
+class Nemesis;
+class Operator;
+
 // What came of a world.
 struct Verdict {
   std::vector<verify::Violation> violations;
@@ -111,6 +114,8 @@ class World final : private Observer::Machines {
   MachineId last_machine_ = 0;
   MachineId last_client_ = 1000;
   std::vector<std::unique_ptr<Workload>> workloads_;
+  std::unique_ptr<Operator> operator_;
+  std::unique_ptr<Nemesis> nemesis_;
   Instant end_of_faults_{0};
   std::map<std::string, uint64_t> counts_;
 };

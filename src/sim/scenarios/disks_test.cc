@@ -12,7 +12,7 @@ TEST(Disks, ALeaderWhoseDiskHangsGivesTheLeadAway) {
   Scenario world;
   const MachineId old = world.leader();
   world.client(old).put("a", "1").expect_ok();
-  world.node(old).pace().stall_until(Instant::never());
+  world.node(old).pace().stall_until(world.world().scheduler().now() + seconds(40));
   const Instant begin = world.world().scheduler().now();
   Answer first = world.client(world.follower()).put("a", "2");
   world.wait_for_other_leader(old);
@@ -23,16 +23,17 @@ TEST(Disks, ALeaderWhoseDiskHangsGivesTheLeadAway) {
   world.run_for(seconds(20));
   EXPECT_NE(world.world().leader(), old) << "it must not come back while its disk hangs";
   world.client(old).get("a").expect_value("9");
+  world.run_for(seconds(20));
 }
 
 // A follower whose disk hangs holds nobody up.
 TEST(Disks, AFollowerWhoseDiskHangsHoldsNobodyUp) {
   Scenario world;
   const MachineId leader = world.leader();
-  world.node(world.follower()).pace().stall_until(Instant::never());
+  world.node(world.follower()).pace().stall_until(world.world().scheduler().now() + seconds(20));
   Client client = world.client(leader);
   for (int i = 0; i < 50; ++i) client.put("a", std::to_string(i)).expect_ok();
-  world.run_for(seconds(10));
+  world.run_for(seconds(25));
   EXPECT_EQ(world.world().leader(), leader);
 }
 

@@ -88,6 +88,107 @@ TEST(Durability, AVoteSurvivesAPowerFailure) {
   }
 }
 
+// Raft thesis 3.6.2, figure 3.7: an entry of an earlier term that a majority has is not committed by that. `one` writes
+// x alone; `two` leads and writes something else at its place, alone; `one` leads again and gives x to `three`, one
+// entry a message. If that were enough, x would be answered now, and gone when `two` leads once more.
+TEST(Durability, AnEntryOfAnEarlierTermIsNotCommittedByCounting) {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    Scenario world(3, [&](Plan& plan) {
+      plan.seed = seed;
+      plan.append_bytes = 1;
+      plan.inflight_messages = 1;
+      plan.network.least_delay = milliseconds(5);
+      plan.network.most_delay = milliseconds(5);
+    });
+    const auto highest = [&] { return world.world().observer().ledger().highest().index; };
+    const MachineId one = world.leader();
+    const std::vector<MachineId> others{world.follower(0), world.follower(1)};
+    Client client = world.client(one);
+    client.put("a", "before").expect_ok();
+    world.run_for(milliseconds(500));
+    const uint64_t before = highest();
+    world.isolate(one);
+    client.put("a", "x").expect_none_for(milliseconds(100));
+    const MachineId two = world.wait_for_other_leader(one);
+    const MachineId three = two == others[0] ? others[1] : others[0];
+    world.isolate(two);
+    world.run_for(milliseconds(100));
+    EXPECT_EQ(highest(), before);
+    world.node(two).kill();
+    world.world().network().unblock(one, three);
+    world.world().network().unblock(three, one);
+    ASSERT_TRUE(world.run_until([&] { return highest() > before; }));
+    EXPECT_EQ(world.world().leader(), one);
+    world.part({one}, {three});
+    world.node(one).lose_power();
+    world.heal_network();
+    world.node(two).start();
+    world.wait_for_other_leader(one);
+    world.client(three).get("a").expect_value("x");
+  }
+}
+
+// The ABA race of asynchronous writes: `old` has a write under way when another leader puts other entries in its place.
+// When that write is done, it says nothing about what stands there now. `next` needs the word of `old` for its quorum,
+// so what it acknowledges must be on old's disk at that moment.
+TEST(Durability, ACompletedWriteSaysNothingOfWhatTookItsPlace) {
+  size_t raced = 0;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Scenario world(3, [&](Plan& plan) {
+      plan.seed = seed;
+      plan.network.late_per_mille = 0;
+    });
+    const MachineId old = world.leader();
+    const std::vector<MachineId> others{world.follower(0), world.follower(1)};
+    Client client = world.client(old).patience(seconds(2));
+    client.put("a", "before").expect_ok();
+    world.run_for(milliseconds(500));
+    world.isolate(old);
+    const Instant over = world.world().scheduler().now() + milliseconds(2200);
+    world.node(old).pace().stall_until(over);
+    for (int i = 0; i < 5; ++i) client.put("a", "lost " + std::to_string(i));
+    const MachineId next = world.wait_for_other_leader(old);
+    if (world.world().scheduler().now() + milliseconds(50) > over) continue;  // the write is done: no race
+    const MachineId third = next == others[0] ? others[1] : others[0];
+    world.part({next}, {third});
+    world.world().network().unblock(old, next);
+    world.world().network().unblock(next, old);
+    Answer write = world.client(next).put("a", "after");
+    world.run_until([&] { return world.world().scheduler().now() >= over - milliseconds(10); });
+    if (write.arrived()) continue;  // the third had it before it was cut off
+    world.node(old).pace().set_slowness(200);
+    ++raced;
+    ASSERT_TRUE(world.run_until([&] { return write.arrived(); }));
+    world.world().observer().examine_disks();
+  }
+  EXPECT_GT(raced, 2U);
+}
+
+// A proposal whose connection broke half way may be in the log. Whoever forwards it again writes it twice. The leader
+// dies at every moment between the arrival of the proposal and its answer.
+TEST(Durability, AForwardedProposalIsInTheLogOnceAtMost) {
+  for (int ms = 5; ms <= 40; ms += 2) {
+    Scenario world(3, [](Plan& plan) {
+      plan.network.least_delay = milliseconds(5);
+      plan.network.most_delay = milliseconds(5);
+    });
+    const MachineId leader = world.leader();
+    const MachineId follower = world.follower();
+    Client client = world.client(follower);
+    client.put("a", "1").expect_ok();
+    Answer write = client.put("a", "2");
+    world.run_for(milliseconds(ms));
+    world.node(leader).kill();
+    world.wait_for_other_leader(leader);
+    ASSERT_TRUE(world.run_until([&] { return write.arrived(); }));
+    Answer read = client.get("a");
+    read.expect_ok();
+    const auto& kvs = std::get<verify::RangeReply>(read.reply().answer).kvs;
+    ASSERT_EQ(kvs.size(), 1U);
+    EXPECT_EQ(kvs.front().version.version, kvs.front().version.value == "2" ? 2 : 1);
+  }
+}
+
 // etcd #13766: the index of what was applied reached the disk without what it stood for. ZooKeeper 3127, 3249, 3306:
 // a snapshot held more than its number said, and replay did that part a second time. Versions count every put, so a
 // put that is lost or done twice shows; digests at equal indices do, too.

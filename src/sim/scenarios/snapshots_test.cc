@@ -61,7 +61,7 @@ TEST(Snapshots, PowerLostAtAnyStepOfOnesOwn) {
     world.node(1).lose_power_after(steps);
     std::vector<Answer> answers;
     for (int i = 0; i < 40; ++i) {
-      answers.push_back(client.put("busy", std::to_string(i)));
+      answers.push_back(client.put("busy", std::to_string(i) + std::string(600, 'x')));
       world.run_for(milliseconds(1));
     }
     world.run_for(seconds(1));

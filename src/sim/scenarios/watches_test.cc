@@ -20,7 +20,12 @@ void forgetful(Plan& plan) {
 }
 
 verify::WatchAttachment from(int64_t start_revision) {
-  return {.begin = "fill/", .end = "fill0", .start_revision = start_revision, .prev_kv = true, .messages = {}};
+  return {.begin = "fill/",
+          .end = "fill0",
+          .start_revision = start_revision,
+          .prev_kv = true,
+          .progress_notify = true,
+          .messages = {}};
 }
 
 size_t deletions(const Watch& watch) {
@@ -198,7 +203,8 @@ TEST(Watches, AStarvedWatchHearsThatItWasOvertaken) {
   fresh.expect_events(3);
 }
 
-// A slow client and no compaction: it loses nothing.
+// A slow client and no compaction: it loses nothing, and while it is behind its watch is not told that it is not,
+// although the time for that comes several times (etcd #15220 again).
 TEST(Watches, AStarvedWatchLosesNothing) {
   Scenario world(3, [](Plan& plan) {
     plan.watch_buffer_bytes = 1;
@@ -208,7 +214,7 @@ TEST(Watches, AStarvedWatchLosesNothing) {
   Client client = world.client(world.follower());
   Watch watch = client.watch(from(0));
   watch.expect(Kind::Created);
-  client.channel().pause(seconds(5));
+  client.channel().pause(seconds(10));
   for (int i = 0; i < 100; ++i) writer.put("fill/0", std::to_string(i) + std::string(8000, 'x')).expect_ok();
   watch.expect_events(100);
 }
