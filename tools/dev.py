@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cluster
 import fuzz
 import house
+import sim
 import suites
 import tidy
 from house import ROOT, Failed, say
@@ -20,6 +21,8 @@ examples:
   ./dev cluster 3                 three members on this machine, until Ctrl-C
   ./dev test                      build and run every test
   ./dev test raft                 only the tests whose name contains "raft"
+  ./dev sim                       a minute of fresh worlds in the simulator
+  ./dev sim 42                    the world of seed 42 once more
   ./dev bench etcd                measure against Debian's etcd
 """
 
@@ -125,6 +128,8 @@ def parser():
     made.add_argument("name", nargs="?", help="one of fuzz/corpus/; without it, lists them")
     made.add_argument("seconds_too", nargs="?", type=int, metavar="seconds", help="the same as --seconds")
     made.add_argument("--seconds", type=int, default=60, help="how long (default 60)")
+    made = command("sim", sim.command, "run whole clusters with faults on virtual time, each from one number")
+    sim.add_arguments(made)
     made = command("bench", bench, "build release and run one benchmark; further arguments go to it", passes_on=True)
     made.add_argument("name", help=f"one of {', '.join(benchmarks()) or 'bench/'}")
     made = command("cluster", cluster.command, "run members on this machine until Ctrl-C", passes_on=True)

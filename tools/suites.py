@@ -1,7 +1,8 @@
 """./dev test: builds what there is to test, runs it, counts it.
 
 Suites run one after the other, because black-box tests measure time and the machine may have two cores:
-tidy, the tests of tools/, release (unit tests, black box), asan (unit tests, fuzzers) and, with --long, tsan.
+tidy, the tests of tools/, release (unit tests, simulator, black box), the deliberate bugs that the simulator must find,
+asan (unit tests, fuzzers) and, with --long, tsan.
 """
 
 import json
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 
 import fuzz
 import house
+import sim
 import tidy
 from house import ROOT, Failed, say
 
@@ -181,7 +183,11 @@ def run_suites(options, tally):
         tally.add("tidy", not problems)
     if run_preset("release", options, tally):
         run_pytest("tools", options.name, options.long, tally)
+        if not options.name or options.name in "simulator":
+            sim.test(tally, int(house.JOBS))
         run_pytest("tests", options.name, options.long, tally)
+    if not options.name or options.name in "planted":
+        sim.test_bugs(tally)
     if run_preset("asan", options, tally):
         run_fuzzers(chosen_fuzzers(options.name), tally)
     if options.long:

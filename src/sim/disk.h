@@ -36,6 +36,8 @@ class Disk final : public env::Disk {
   void lose_power_after(uint64_t operations, Task then);
   // The machine is back.
   void power_on() { dark_ = false; }
+  // Nothing will come of lose_power_after().
+  void keep_power() { power_until_.reset(); }
   // No space is left: whatever needs some fails, until it is there again.
   void set_full(bool full) { full_ = full; }
   // Turns one bit of one durable file that is not empty, if there is one. Returns its path.

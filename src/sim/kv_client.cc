@@ -44,7 +44,7 @@ class KvClient final : public Workload {
       : Workload(ground, machine, fmt::format("kv{}", number), history, std::move(rng)), number_(number) {}
 
   void start() override { think(); }
-  std::string settle(int64_t) override { return busy_ ? name_ + ": an answer" : ""; }
+  std::string unsettled(const verify::Truth&) const override { return busy_ ? name_ + ": an answer" : ""; }
 
  private:
   void think() {

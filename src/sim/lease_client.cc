@@ -117,7 +117,7 @@ class LeaseClient final : public Workload {
     Workload::stop();
     holder_.abandon();
   }
-  std::string settle(int64_t) override { return busy_ ? name_ + ": an answer" : ""; }
+  std::string unsettled(const verify::Truth&) const override { return busy_ ? name_ + ": an answer" : ""; }
 
  private:
   void begin() {

@@ -27,7 +27,9 @@ class QueueClient : public Workload {
     Workload::stop();
     if (!busy_ && !holding_) holder_.abandon();
   }
-  std::string settle(int64_t) override { return busy_ || holding_ ? name_ + ": its turn to end" : ""; }
+  std::string unsettled(const verify::Truth&) const override {
+    return busy_ || holding_ ? name_ + ": its turn to end" : "";
+  }
 
  protected:
   virtual void enter(int64_t lease) = 0;  // then granted() or give_up()

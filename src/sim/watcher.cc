@@ -24,7 +24,7 @@ class Watcher final : public Workload {
     connect();
     restless();
   }
-  std::string settle(int64_t revision) override;
+  std::string unsettled(const verify::Truth& truth) const override;
   void finish() override {
     for (const auto& [id, watch] : watches_) attachment(watch).lived_to_the_end = true;
   }
@@ -51,13 +51,19 @@ class Watcher final : public Workload {
   Channel::StreamKey stream_ = 0;
 };
 
-// Progress tells that nothing is missing, also to those whom nothing concerned.
-std::string Watcher::settle(int64_t revision) {
+std::string Watcher::unsettled(const verify::Truth& truth) const {
   for (const auto& [id, watch] : watches_) {
-    if (watch.next > revision) continue;
-    channel_.send(stream_, etcd::encode_progress_request());
-    return fmt::format("{}: events from {} on, of {}, {} m{}", watch.name, watch.next, revision,
-                       channel_.connected() ? "from" : "not connected to", channel_.server());
+    const verify::WatchAttachment& now_attached = history_.watches.at(watch.name).back();
+    if (now_attached.messages.empty()) return watch.name + ": to be created";
+    for (int64_t revision = std::max<int64_t>(watch.next, 2); revision <= truth.revision(); ++revision) {
+      const bool concerned = std::ranges::any_of(truth.changes(revision), [&](const verify::Change& change) {
+        const bool filtered = change.after ? now_attached.no_put : now_attached.no_delete;
+        return !filtered && verify::in_range(change.key, now_attached.begin, now_attached.end);
+      });
+      if (!concerned) continue;
+      return fmt::format("{}: the event of revision {}, {} m{}", watch.name, revision,
+                         channel_.connected() ? "from" : "not connected to", channel_.server());
+    }
   }
   return "";
 }

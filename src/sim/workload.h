@@ -34,9 +34,9 @@ class Workload {
   virtual void start() = 0;
   // Begins nothing new; what is under way comes to its end.
   virtual void stop() { stopping_ = true; }
-  // Asked now and then when the world has come to rest at `revision`: empty when nothing is under way and everything
-  // was seen, otherwise what is missing.
-  virtual std::string settle(int64_t revision) = 0;
+  // Asked now and then when the world should come to rest: empty when nothing is under way and everything was seen,
+  // otherwise what is missing.
+  virtual std::string unsettled(const verify::Truth& truth) const = 0;
   // All have settled.
   virtual void finish() {}
   const std::string& name() const { return name_; }

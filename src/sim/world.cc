@@ -160,7 +160,10 @@ Verdict World::run() {
   heal();
   operator_->wind_up();
   // A member that was added and does not run yet may be missing for a quorum: its operator is a part of the healing.
-  run_until([&] { return !operator_->busy(); }, kRestPatience);
+  for (const Instant end = scheduler_.now() + kRestPatience; operator_->busy() && scheduler_.now() < end;) {
+    revive();
+    run_for(milliseconds(250));
+  }
   end_of_faults_ = scheduler_.now();
   run_for(kAfterHealing);
   for (const auto& workload : workloads_) workload->stop();
@@ -189,10 +192,19 @@ void World::heal() {
   for (const MachineId machine : members()) {
     Member& one = member(machine);
     one.disk().set_full(false);
+    one.disk().keep_power();
     one.pace().set_slowness(1);
     one.pace().stall_until(Instant{0});
     one.end_pause();
-    if (!one.running()) one.start();
+  }
+  revive();
+}
+
+// What a supervisor does when nothing is wrong with the machines any more.
+void World::revive() {
+  for (const MachineId machine : members()) {
+    Member& one = member(machine);
+    if (!one.running() && !one.given_up()) one.start();
   }
 }
 
@@ -217,13 +229,10 @@ std::string World::member_unrest() {
 
 // What is still missing until nothing moves any more; empty when it has come to that.
 std::string World::unrest() {
-  for (const MachineId machine : members()) {
-    Member& one = member(machine);
-    if (!one.running() && !one.given_up()) one.start();
-  }
+  revive();
   std::string missing = member_unrest();
   for (const auto& workload : workloads_) {
-    const std::string waits = workload->settle(observer_.truth().revision());
+    const std::string waits = workload->unsettled(observer_.truth());
     if (missing.empty()) missing = waits;
   }
   const auto open = std::ranges::find_if(history_.leases, [&](const verify::LeaseHistory& lease) {

@@ -99,6 +99,7 @@ class World final : private Observer::Machines {
   std::vector<env::Address> endpoints() const;
   std::string unrest();
   std::string member_unrest();
+  void revive();
   std::vector<verify::Violation> check_members();
   void count_everything();
 
