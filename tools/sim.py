@@ -18,6 +18,7 @@ from house import ROOT, Failed, say
 CHUNK = 50  # seeds a process is given at a time
 FIXED = 150  # seeds that decide in ./dev test ...
 FRESH = 60  # ... and those that only report when CI is set
+MOST = 10_000_000  # seeds of one run, however long it takes
 TWICE = 20  # every so many worlds one is run a second time and compared
 BUG_SEEDS = 3000  # a deliberate bug must be found within so many seeds
 
@@ -102,7 +103,8 @@ class Runner:
 
 def run_seeds(first, count, jobs, summary, *, deadline=None, progress=False, preset="release", arguments=()):
     """Runs seeds first .. first + count - 1 (or until `deadline`), `jobs` at a time. Prints failures as they come."""
-    waiting = collections.deque((start, min(CHUNK, first + count - start)) for start in range(first, first + count, CHUNK))
+    end = first + min(count, MOST)
+    waiting = collections.deque((start, min(CHUNK, end - start)) for start in range(first, end, CHUNK))
     running = []
     told = time.monotonic()
     while waiting or running:

@@ -16,6 +16,8 @@ void State::upkeep() {
   upkeep_timer_ = loop_.call_at(loop_.now() + kUpkeepEvery, [this] { upkeep(); });
   if (stopped_) return;
   expire(loop_.now());
+  // A connection to the leader may have come back without anything else having changed.
+  if (standing_.leader != raft::kNobody) retry_parked();
   maybe_snapshot();
   if (standing_.leading && loop_.now() >= next_comparison_) {
     next_comparison_ = loop_.now() + kCompareEvery;

@@ -18,7 +18,8 @@ bool touches_register(const verify::Call& call) {
   if (const auto* put = std::get_if<verify::Put>(&call.operation)) return put->key == kRegister;
   if (const auto* erase = std::get_if<verify::Delete>(&call.operation)) return erase->begin == kRegister;
   if (const auto* range = std::get_if<verify::Range>(&call.operation)) return range->begin == kRegister;
-  return std::get<verify::Txn>(call.operation).when.front().key == kRegister;
+  const auto& txn = std::get<verify::Txn>(call.operation);
+  return !txn.when.empty() && txn.when.front().key == kRegister;
 }
 
 verify::RegisterCall register_call(const verify::Call& call) {

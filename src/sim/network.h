@@ -99,7 +99,6 @@ class Network {
   void drop(PipeId id, int side);
   void reset(PipeId id);
   void forget_if_done(PipeId id);
-  void release(Direction& direction);
 
   Scheduler& scheduler_;
   Rng rng_;

@@ -47,7 +47,7 @@ void draw_load(Rng rng, Plan& plan) {
   plan.lock_clients = rng.below(4);
   plan.election_clients = rng.below(3);
   plan.keys = 1 + rng.below(12);
-  plan.think = milliseconds(one_of(rng, std::array{15, 40, 120}));
+  plan.think = milliseconds(one_of(rng, std::array{25, 80, 200}));
   plan.value_bytes = one_of(rng, std::array<size_t, 4>{0, 50, 50, 3000});
 }
 
