@@ -16,7 +16,7 @@ namespace {
 constexpr Duration kStartPatience = seconds(60);
 constexpr Duration kAfterHealing = seconds(3);   // clients still work, on a cluster that is well
 constexpr Duration kRestPatience = seconds(60);  // the bound within which everything heals
-constexpr Duration kGoodbye = seconds(10);
+constexpr Duration kGoodbye = seconds(4);
 
 }  // namespace
 
