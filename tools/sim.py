@@ -16,11 +16,11 @@ import house
 from house import ROOT, Failed, say
 
 CHUNK = 50  # seeds a process is given at a time
-FIXED = 150  # seeds that decide in ./dev test ...
-FRESH = 60  # ... and those that only report when CI is set
+FIXED = 500  # seeds that decide in ./dev test ...
+FRESH = 150  # ... and those that only report when CI is set
 MOST = 10_000_000  # seeds of one run, however long it takes
 TWICE = 20  # every so many worlds one is run a second time and compared
-BUG_SEEDS = 3000  # a deliberate bug must be found within so many seeds
+BUG_SEEDS = 1000  # a deliberate bug must be found within so many seeds
 
 
 class Summary:
@@ -126,6 +126,7 @@ def run_seeds(first, count, jobs, summary, *, deadline=None, progress=False, pre
 def command(options):
     house.build("release", "witan-sim")
     if options.seed is not None and options.seeds is None and options.minutes is None:
+        say(f"commit {commit()}")
         arguments = ["--twice", "1"] + (["--trace"] if options.trace else [])
         sys.exit(subprocess.run([program(), str(options.seed), *arguments]).returncode)
     first = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 40)
