@@ -20,12 +20,18 @@ struct Observation {  // of an election's observer
   std::string value;
 };
 
+struct Grant {  // of a lock: the key that holds it, as of the answer's revision
+  std::string key;
+  int64_t revision = 0;
+};
+
 struct History {
   std::vector<verify::Call> calls;
   std::map<std::string, std::vector<verify::WatchAttachment>> watches;  // by the client's name for the watch, in order
   std::deque<verify::LeaseHistory> leases;                              // stay where they are while others are added
   std::map<std::string, std::vector<verify::Hold>> holds;               // by lock or election
   std::map<std::string, std::vector<verify::FencedWrite>> fenced_writes;
+  std::vector<Grant> grants;
   std::map<std::string, std::vector<Observation>> observations;  // by observer's stream
   uint64_t compactions = 0;
   uint64_t reconnects = 0;

@@ -80,6 +80,17 @@ std::vector<verify::Violation> check_observations(const History& history, const 
   return findings.take();
 }
 
+// Whoever is told that it holds a lock has the key by which it holds it (Jepsen, etcd #11456).
+std::vector<verify::Violation> check_grants(const History& history, const verify::Truth& truth) {
+  verify::Findings findings;
+  for (const Grant& grant : history.grants) {
+    if (!truth.has(grant.revision) || truth.at(grant.key, grant.revision)) continue;
+    findings.add("granted", fmt::format("{} was granted at revision {}, where it does not exist",
+                                        verify::printable(grant.key), grant.revision));
+  }
+  return findings.take();
+}
+
 }  // namespace
 
 std::vector<verify::Violation> World::judge() {
@@ -109,6 +120,7 @@ std::vector<verify::Violation> World::judge() {
   }
   for (const auto& [queue, holds] : history_.holds) add(verify::check_mutex(holds, history_.fenced_writes[queue]));
   add(check_observations(history_, truth));
+  add(check_grants(history_, truth));
   add(check_members());
   return out;
 }

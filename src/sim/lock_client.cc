@@ -91,7 +91,9 @@ class QueueClient : public Workload {
   void act(int writes) {
     hold_->until = holder_.surely_until();
     if (writes == 0 || hold_->until <= now()) return let_go(true);
-    later(milliseconds(5), milliseconds(200), [this, writes] {
+    // Now and then it takes so long that the leases of those who wait could end.
+    const Duration longest = rng_.chance(1, 10) ? seconds(6) : milliseconds(200);
+    later(milliseconds(5), longest, [this, writes] {
       if (holder_.surely_until() <= now()) return let_go(false);
       write(writes);
     });
@@ -154,8 +156,12 @@ class LockClient final : public QueueClient {
     const Duration patience = rng_.chance(1, 5) ? milliseconds(rng_.between(5, 500)) : seconds(20);
     channel_.call("/v3lockpb.Lock/Lock", etcd::encode_lock(queue_, lease), patience, [this](const RpcResult& result) {
       if (!result.ok()) return give_up();
-      granted(etcd::decode_lock(result.message).key);
+      const etcd::Held held = etcd::decode_lock(result.message);
+      history_.grants.push_back({held.key, held.revision});
+      granted(held.key);
     });
+    // Some forget to keep their lease alive while they wait.
+    if (rng_.chance(1, 4)) holder_.abandon();
   }
   void leave() override {
     channel_.call("/v3lockpb.Lock/Unlock", etcd::encode_unlock(key_), seconds(5),
