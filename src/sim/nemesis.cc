@@ -198,6 +198,22 @@ void Nemesis::partition() {
   });
 }
 
+// The one moment at which two members may believe to lead although nobody was silent for long: the old leader gives the
+// lead away and then hears nothing any more.
+void Nemesis::move_leader() {
+  const MachineId old = world_.leader();
+  if (keeper_.move_leader() == 0 || rng_.chance(1, 2)) return;
+  const std::vector<MachineId> members = world_.members();
+  Network& network = world_.network();
+  world_.scheduler().after(Duration(rng_.between(0, 20'000'000)), [this, old, members, &network] {
+    say("the old leader hears nothing", old);
+    for (const MachineId other : members) network.block(other, old);
+    world_.scheduler().after(Duration(rng_.between(100'000'000, 3'000'000'000)), [old, members, &network] {
+      for (const MachineId other : members) network.unblock(other, old);
+    });
+  });
+}
+
 // ---- Clocks and people --------------------------------------------------------------------------
 
 void Nemesis::clocks() {
@@ -213,7 +229,7 @@ void Nemesis::clocks() {
 void Nemesis::people() {
   const FaultRates& rates = world_.plan().faults;
   if (draw(rates.membership)) keeper_.change_members();
-  if (draw(rates.transfer)) keeper_.move_leader();
+  if (draw(rates.transfer)) move_leader();
   if (draw(rates.compaction)) keeper_.compact();
   if (draw(rates.reconnect) && !world_.workloads().empty()) {
     auto& workload = world_.workloads()[rng_.below(world_.workloads().size())];

@@ -34,6 +34,7 @@ class Nemesis {
   void people();
   void lose_power();
   void partition();
+  void move_leader();
   void rot();
 
   World& world_;

@@ -168,17 +168,19 @@ void Operator::removed(uint64_t id) {
 
 // ---- The rest -----------------------------------------------------------------------------------
 
-void Operator::move_leader() {
+MachineId Operator::move_leader() {
   const MachineId leader = world_.leader();
-  if (leader == 0 || !world_.wanted(leader)) return;
+  if (leader == 0 || !world_.wanted(leader)) return 0;
   const std::vector<MachineId> members = world_.members();
-  const uint64_t to = world_.member(members[rng_.below(members.size())]).id();
+  const MachineId heir = members[rng_.below(members.size())];
+  const uint64_t to = world_.member(heir).id();
   to_leader_->set_endpoints({world_.member(leader).client_address()});
   if (to_leader_->server() != leader) to_leader_->reconnect();
   to_leader_->call("/etcdserverpb.Maintenance/MoveLeader", etcd::encode_move_leader(to), seconds(5),
                    [this](const RpcResult& result) {
                      if (result.ok()) world_.count("fault: lead moved");
                    });
+  return heir;
 }
 
 void Operator::compact() {

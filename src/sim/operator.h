@@ -22,7 +22,8 @@ class Operator {
 
   // Begins a change of members unless one is under way.
   void change_members();
-  void move_leader();
+  // Returns whom to; 0 when there is nobody who leads.
+  MachineId move_leader();
   void compact();
   // From now on sees to it that those run who belong to the group, and nobody else.
   void wind_up();
