@@ -47,6 +47,24 @@ TEST(Members, OneThatIsFarBehindGetsASnapshot) {
   ASSERT_TRUE(is_done(cluster.put(behind, "after", "v")));
 }
 
+// A proposal that found no connection is in no log, so it is sent again (core P2), and not only to another leader.
+TEST(Members, AProposalWhoseConnectionBrokeIsSentWhenItIsBack) {
+  Cluster cluster(3);
+  cluster.start();
+  Member* leader = cluster.leader();
+  ASSERT_NE(leader, nullptr);
+  Member& follower = leader == &cluster[0] ? cluster[1] : cluster[0];
+  // One of them is the one that proposals travel on.
+  const uint64_t made = cluster.network().connections_made();
+  for (uint64_t connection = 1; connection <= made; ++connection) {
+    cluster.network().cut(connection);
+    const Instant told = cluster.loop().now() + milliseconds(5);
+    cluster.run_until([&] { return cluster.loop().now() >= told; }, milliseconds(5));
+    EXPECT_TRUE(is_done(cluster.put(follower, "k", "v", seconds(3)))) << "without connection " << connection;
+  }
+  EXPECT_EQ(cluster.leader(), leader) << "another leader would have been another reason to try again";
+}
+
 // Core rule 8 of the architecture: a leader whose disk hangs gives the lead to one whose disk does not.
 TEST(Members, ALeaderWhoseDiskStallsStepsDown) {
   Cluster cluster(3);

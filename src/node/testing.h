@@ -94,6 +94,7 @@ class Cluster {
   Member& operator[](size_t i) { return *members_[i]; }
   size_t size() const { return members_.size(); }
   peer::testing::FakeLoop& loop() { return loop_; }
+  peer::testing::FakeNetwork& network() { return network_; }
 
   // The member all running ones name; nullptr when they name none within `patience`.
   Member* leader(Duration patience = seconds(30));

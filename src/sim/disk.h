@@ -46,7 +46,6 @@ class Disk final : public env::Disk {
 
   // What a power failure now would leave at least, as a disk of its own.
   std::unique_ptr<Disk> durable_image(Scheduler& scheduler) const;
-  uint64_t operations() const { return operations_; }
   uint64_t torn_writes() const { return torn_; }
   bool empty() const { return live_.empty(); }
 

@@ -356,8 +356,6 @@ std::string encode_member_add(std::string_view peer_url, bool learner) {
   return request.SerializeAsString();
 }
 
-uint64_t decode_added(std::string_view bytes) { return parse<pb::MemberAddResponse>(bytes).member().id(); }
-
 std::string encode_member_id(uint64_t id) {
   pb::MemberRemoveRequest request;
   request.set_id(id);
@@ -368,14 +366,6 @@ std::string encode_move_leader(uint64_t to) {
   pb::MoveLeaderRequest request;
   request.set_targetid(to);
   return request.SerializeAsString();
-}
-
-std::string encode_status() { return pb::StatusRequest().SerializeAsString(); }
-
-MemberStatus decode_status(std::string_view bytes) {
-  const auto response = parse<pb::StatusResponse>(bytes);
-  return {
-      .member = response.header().member_id(), .leader = response.leader(), .revision = response.header().revision()};
 }
 
 }  // namespace witan::sim::etcd

@@ -65,15 +65,7 @@ struct MemberItem {
 std::string encode_member_list(bool linearizable);
 std::vector<MemberItem> decode_members(std::string_view bytes);
 std::string encode_member_add(std::string_view peer_url, bool learner);
-uint64_t decode_added(std::string_view bytes);
 std::string encode_member_id(uint64_t id);  // of a removal or a promotion
 std::string encode_move_leader(uint64_t to);
-struct MemberStatus {
-  uint64_t member = 0;
-  uint64_t leader = 0;
-  int64_t revision = 0;
-};
-std::string encode_status();
-MemberStatus decode_status(std::string_view bytes);
 
 }  // namespace witan::sim::etcd

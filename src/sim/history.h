@@ -33,8 +33,6 @@ struct History {
   std::map<std::string, std::vector<verify::FencedWrite>> fenced_writes;
   std::vector<Grant> grants;
   std::map<std::string, std::vector<Observation>> observations;  // by observer's stream
-  uint64_t compactions = 0;
-  uint64_t reconnects = 0;
 };
 
 }  // namespace witan::sim

@@ -100,11 +100,11 @@ void print_json(uint64_t seed, const Verdict& verdict) {
 }
 
 // The same world once more: does it go the same way?
-std::optional<verify::Violation> compare(const Plan& plan, const World& first) {
+std::optional<verify::Violation> compare(const Plan& plan, World& first) {
   World second(plan);
   second.run();
-  const auto& a = const_cast<World&>(first).scheduler();
-  const auto& b = second.scheduler();
+  const Scheduler& a = first.scheduler();
+  const Scheduler& b = second.scheduler();
   if (a.hash() == b.hash()) return std::nullopt;
   size_t window = 0;
   while (window < a.windows().size() && window < b.windows().size() && a.windows()[window] == b.windows()[window]) {

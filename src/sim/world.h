@@ -72,7 +72,6 @@ class World final : private Observer::Machines {
   History& history() { return history_; }
   const Plan& plan() const { return plan_; }
   Ground ground(MachineId machine);
-  Rng fork(std::string_view name) { return rng_.fork(name); }
 
   // ---- Members. Machines are numbered from 1; 0 means none.
   std::vector<MachineId> members() const;  // that should run, in order

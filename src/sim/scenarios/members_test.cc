@@ -8,6 +8,23 @@
 namespace witan::sim {
 namespace {
 
+// Found by seed 10150: the leader had let all of its log go from memory, asked its disk for one entry more than there
+// was, got none, and had no snapshot to send instead.
+TEST(Members, OneThatLagsGetsWhatIsOnlyOnTheLeadersDisk) {
+  Scenario world(3, [](Plan& plan) {
+    plan.tail_bytes = 1;
+    plan.snapshot_entries = 100'000;
+  });
+  const MachineId late = world.follower();
+  Client client = world.client(world.leader());
+  world.node(late).kill();
+  client.fill(30);
+  client.put("a", "1").expect_ok();
+  world.node(late).start();
+  world.wait_for(late);
+  world.client(late).get_locally("a").expect_value("1");
+}
+
 // Found by seed 1409: a member that had the removal of another in its log, uncommitted, refused that other's
 // connections, although it led by then and was the only one who could take the removal back.
 TEST(Members, ARemovalThatWasNeverCommittedKeepsNobodyOut) {
