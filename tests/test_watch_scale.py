@@ -77,13 +77,17 @@ def _open_in_the_past(c, revision):
     return streams
 
 
-def _median_put(c, count=300):
-    took = []
-    for _ in range(count):
-        began = time.perf_counter()
-        c.put(b"elsewhere", b"x")
-        took.append(time.perf_counter() - began)
-    return statistics.median(took)
+def _median_put(c, rounds=12, count=100):
+    """The best of several medians, in seconds: what a busy neighbour takes for a while says nothing of us."""
+    medians = []
+    for _ in range(rounds):
+        took = []
+        for _ in range(count):
+            began = time.perf_counter()
+            c.put(b"elsewhere", b"x")
+            took.append(time.perf_counter() - began)
+        medians.append(statistics.median(took))
+    return min(medians)
 
 
 def test_watchers_of_other_keys_do_not_slow_a_put(subject):
