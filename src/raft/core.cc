@@ -161,7 +161,8 @@ void Raft::Core::on(const Persisted& event) {
 }
 
 void Raft::Core::on(const Applied& event) {
-  log_.applied_to(event.index);
+  // A driver that has more than it was handed out got it with a snapshot; it says so again when the entries come.
+  log_.applied_to(std::min(event.index, log_.delivered()));
   log_.evict(options_.max_tail_bytes);
 }
 

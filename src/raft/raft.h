@@ -68,7 +68,8 @@ struct Receive {
 struct Persisted {
   Ticket ticket;
 };
-// The state machine has everything up to here. Requires: it was handed out.
+// The state machine has everything up to here. It may be more than was handed out: a snapshot that this member took in
+// and could not go on from (its sender leads no more) stands for something that is committed all the same.
 struct Applied {
   Index index;
 };

@@ -105,6 +105,45 @@ TEST(Snapshots, OneAfterTheOtherWhileTheStateIsBusy) {
   }
 }
 
+// A member takes in a snapshot whose sender leads no more when it is complete, and then its successor's, which is
+// older: the state is the newest one's, while the log goes on from the older one.
+TEST(Snapshots, AnOlderOneAfterOneThatCameTooLate) {
+  size_t met = 0;
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    Scenario world(3, [&](Plan& plan) {
+      plan.seed = seed;
+      often_snapshotted(plan);
+      plan.inflight_messages = 1;
+      plan.append_bytes = 1;
+    });
+    const MachineId late = world.follower(0);
+    const MachineId next = world.follower(1);
+    const MachineId old = world.leader();
+    Client client = world.client(old);
+    client.fill(5);
+    world.isolate(late);
+    // Whoever applies many entries at once has its snapshots elsewhere.
+    world.node(next).block_state(milliseconds(400));
+    client.fill(24 + seed % 5);
+    world.run_for(milliseconds(500));
+    client.fill(6);
+    const auto now = [&] { return world.world().scheduler().now(); };
+    world.node(late).pace().stall_until(now() + milliseconds(700));
+    world.world().network().unblock(late, old);
+    world.world().network().unblock(old, late);
+    world.run_for(milliseconds(250));
+    world.give_lead_to(next);
+    world.heal_network();
+    const uint64_t before = world.world().observer().snapshots_installed();
+    world.wait_for(late);
+    if (world.world().observer().snapshots_installed() > before) ++met;
+    client.put("a", "1").expect_ok();
+    world.wait_for(late);
+    world.client(late).get_locally("a").expect_value("1");
+  }
+  EXPECT_GT(met, 0U);
+}
+
 // A state in pieces: a stream that breaks in the middle of a large snapshot leaves nothing half installed.
 TEST(Snapshots, AStreamThatBreaksInTheMiddle) {
   for (uint64_t seed = 1; seed <= 5; ++seed) {
