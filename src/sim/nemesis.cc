@@ -14,7 +14,14 @@ constexpr Duration kTick = milliseconds(100);
 
 }  // namespace
 
-Nemesis::Nemesis(World& world, Operator& keeper, Rng rng) : world_(world), keeper_(keeper), rng_(std::move(rng)) {}
+Nemesis::Nemesis(World& world, Operator& keeper, Rng rng)
+    : world_(world), keeper_(keeper), rng_(std::move(rng)), succession_(world, keeper, *this, rng_.fork("succession")) {
+}
+
+void Nemesis::stop() {
+  stopped_ = true;
+  succession_.stop();
+}
 
 void Nemesis::start() {
   world_.scheduler().after(kTick, [this] { tick(); });
@@ -94,6 +101,15 @@ void Nemesis::machines() {
       member->block_state(Duration(rng_.between(1'000'000, 3'000'000'000)));
     }
   }
+}
+
+void Nemesis::crash(MachineId machine) {
+  Member& member = world_.member(machine);
+  if (!member.running()) return;
+  const bool power = rng_.chance(1, 2);
+  say(power ? "power lost" : "killed", machine);
+  power ? member.lose_power() : member.kill();
+  bring_back(machine);
 }
 
 // Of one, or of the whole data centre; at once, or in the middle of the disk's work.
@@ -198,22 +214,6 @@ void Nemesis::partition() {
   });
 }
 
-// The one moment at which two members may believe to lead although nobody was silent for long: the old leader gives the
-// lead away and then hears nothing any more.
-void Nemesis::move_leader() {
-  const MachineId old = world_.leader();
-  if (keeper_.move_leader() == 0 || rng_.chance(1, 2)) return;
-  const std::vector<MachineId> members = world_.members();
-  Network& network = world_.network();
-  world_.scheduler().after(Duration(rng_.between(0, 20'000'000)), [this, old, members, &network] {
-    say("the old leader hears nothing", old);
-    for (const MachineId other : members) network.block(other, old);
-    world_.scheduler().after(Duration(rng_.between(100'000'000, 3'000'000'000)), [old, members, &network] {
-      for (const MachineId other : members) network.unblock(other, old);
-    });
-  });
-}
-
 // ---- Clocks and people --------------------------------------------------------------------------
 
 void Nemesis::clocks() {
@@ -229,7 +229,8 @@ void Nemesis::clocks() {
 void Nemesis::people() {
   const FaultRates& rates = world_.plan().faults;
   if (draw(rates.membership)) keeper_.change_members();
-  if (draw(rates.transfer)) move_leader();
+  if (draw(rates.transfer)) rng_.chance(1, 2) ? void(keeper_.move_leader()) : succession_.begin_with_heir();
+  if (draw(rates.succession)) succession_.begin();
   if (draw(rates.compaction)) keeper_.compact();
   if (draw(rates.reconnect) && !world_.workloads().empty()) {
     auto& workload = world_.workloads()[rng_.below(world_.workloads().size())];

@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "sim/operator.h"
+#include "sim/succession.h"
 
 namespace witan::sim {
 
@@ -17,7 +18,12 @@ class Nemesis {
   Nemesis(World& world, Operator& keeper, Rng rng);
 
   void start();
-  void stop() { stopped_ = true; }
+  void stop();
+
+  // ---- For other nemeses
+  // The process or the machine is gone, and comes back after a while.
+  void crash(MachineId machine);
+  void say(const std::string& what, MachineId machine);
 
  private:
   void tick();
@@ -25,7 +31,6 @@ class Nemesis {
   MachineId anybody();
   Member* running();
   void bring_back(MachineId machine);
-  void say(const std::string& what, MachineId machine);
 
   void machines();
   void disks();
@@ -34,12 +39,12 @@ class Nemesis {
   void people();
   void lose_power();
   void partition();
-  void move_leader();
   void rot();
 
   World& world_;
   Operator& keeper_;
   Rng rng_;
+  Succession succession_;
   bool stopped_ = false;
   bool rotten_ = false;  // one machine in a world's life
 };

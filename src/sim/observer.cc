@@ -15,6 +15,7 @@ namespace {
 
 // Of so many commits, one makes the world look at all disks.
 constexpr uint64_t kExamineEvery = 100;
+constexpr uint64_t kExamineFirst = 3;  // and of so many first ones of a leader
 
 verify::Digest digest_of(const store::Store& store) {
   const store::Digest digest = store.digest();
@@ -81,6 +82,7 @@ uint64_t Observer::applied_by(MachineId machine) const {
 // ---- What members say ---------------------------------------------------------------------------
 
 void Observer::standing(MachineId machine, const raft::Standing& standing) {
+  if (listener_ != nullptr) listener_->standing(machine, standing);
   if (standing.role != raft::Role::Leader) return;
   ledger_.leads(machine, standing.term.value, scheduler_.now());
   if (standing.term.value <= term_) return;
@@ -121,7 +123,10 @@ void Observer::commit(const raft::Entry& entry, const store::ChangeBatchPtr& cha
       committed_configurations_.push_back(std::move(*configuration));
     }
   }
-  if (!rng_.chance(1, kExamineEvery)) return;
+  if (listener_ != nullptr) listener_->committed();
+  // The first that a leader commits rests on the words of members that may have had other things to write.
+  const bool first = std::exchange(committed_term_, entry.term.value) < entry.term.value;
+  if (!rng_.chance(1, first ? kExamineFirst : kExamineEvery)) return;
   examine_disks();
 }
 

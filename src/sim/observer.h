@@ -37,9 +37,20 @@ class Observer {
     virtual std::vector<MachineId> machines() const = 0;
   };
 
+  // Told of what happens as it happens, within the member's own call: whoever reacts does so in an event of its own.
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    virtual void standing(MachineId machine, const raft::Standing& standing) = 0;
+    // One more entry is known to be committed.
+    virtual void committed() = 0;
+  };
+
   Observer(Scheduler& scheduler, const Machines& machines, Rng rng);
   ~Observer();
   node::Witness& at(MachineId machine);
+  // At most one; null: nobody.
+  void listen(Listener* listener) { listener_ = listener; }
 
   const verify::Ledger& ledger() const { return ledger_; }
   // What was found since the last call.
@@ -79,6 +90,7 @@ class Observer {
   Scheduler& scheduler_;
   const Machines& machines_;
   Rng rng_;
+  Listener* listener_ = nullptr;
   verify::Ledger ledger_;
   verify::Truth truth_;
   verify::Findings findings_;
@@ -92,6 +104,7 @@ class Observer {
   std::map<MachineId, raft::Configuration> in_force_;  // as each machine has it
   MachineId leader_ = 0;
   uint64_t term_ = 0;
+  uint64_t committed_term_ = 0;  // of the newest entry
   uint64_t elections_ = 0;
   uint64_t examinations_ = 0;
   uint64_t installed_ = 0;

@@ -169,10 +169,14 @@ void Operator::removed(uint64_t id) {
 // ---- The rest -----------------------------------------------------------------------------------
 
 MachineId Operator::move_leader() {
-  const MachineId leader = world_.leader();
-  if (leader == 0 || !world_.wanted(leader)) return 0;
   const std::vector<MachineId> members = world_.members();
   const MachineId heir = members[rng_.below(members.size())];
+  return move_leader(heir) ? heir : 0;
+}
+
+bool Operator::move_leader(MachineId heir) {
+  const MachineId leader = world_.leader();
+  if (leader == 0 || !world_.wanted(leader)) return false;
   const uint64_t to = world_.member(heir).id();
   to_leader_->set_endpoints({world_.member(leader).client_address()});
   if (to_leader_->server() != leader) to_leader_->reconnect();
@@ -180,7 +184,7 @@ MachineId Operator::move_leader() {
                    [this](const RpcResult& result) {
                      if (result.ok()) world_.count("fault: lead moved");
                    });
-  return heir;
+  return true;
 }
 
 void Operator::compact() {

@@ -22,8 +22,10 @@ class Operator {
 
   // Begins a change of members unless one is under way.
   void change_members();
-  // Returns whom to; 0 when there is nobody who leads.
+  // To anybody. Returns whom to; 0 when there is nobody who leads.
   MachineId move_leader();
+  // False when there is nobody who leads.
+  bool move_leader(MachineId heir);
   void compact();
   // From now on sees to it that those run who belong to the group, and nobody else.
   void wind_up();

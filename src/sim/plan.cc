@@ -72,6 +72,7 @@ void draw_faults(Rng rng, FaultRates& faults) {
   faults.transfer = draw(20);
   faults.compaction = draw(40);
   faults.reconnect = draw(40);
+  faults.succession = draw(30);
 }
 
 }  // namespace
@@ -98,7 +99,7 @@ std::string describe(const Plan& plan) {
       "{} "
       "kv, {} watch, {} lease, {} lock, {} election, {} keys, think {} ms, values {}; faults/100s: power {} kill {} "
       "restart {} pause {} partition {} cut {} stall {} slownet {} clock {} slowdisk {} stalldisk {} full {} rot {} "
-      "slowapply {} members {} transfer {} compact {} reconnect {}",
+      "slowapply {} members {} transfer {} compact {} reconnect {} succession {}",
       plan.members, ms(plan.election), plan.snapshot_entries, plan.keep_entries, plan.segment_bytes, plan.append_bytes,
       plan.inflight_messages, plan.tail_bytes, plan.auto_compaction.count() / 1'000'000'000, plan.history_bytes,
       plan.one_loop ? "one shared of " : "", plan.api_loops, ms(plan.task_cost), ms(plan.disk_time),
@@ -106,7 +107,7 @@ std::string describe(const Plan& plan) {
       plan.network.largest_chunk, plan.kv_clients, plan.watchers, plan.lease_clients, plan.lock_clients,
       plan.election_clients, plan.keys, ms(plan.think), plan.value_bytes, f.power_loss, f.kill, f.restart, f.pause,
       f.partition, f.cut, f.stall, f.slow_network, f.clock, f.slow_disk, f.stalled_disk, f.full_disk, f.rot,
-      f.slow_apply, f.membership, f.transfer, f.compaction, f.reconnect);
+      f.slow_apply, f.membership, f.transfer, f.compaction, f.reconnect, f.succession);
 }
 
 }  // namespace witan::sim

@@ -32,6 +32,7 @@ struct FaultRates {
   int transfer = 0;
   int compaction = 0;
   int reconnect = 0;
+  int succession = 0;
 };
 
 struct Plan {
