@@ -260,6 +260,7 @@ void LeaseKeeper::propose_end(store::LeaseId id, store::LeaseKind kind) {
     for (auto it = begin; it != end; ++it) again.push_back(std::move(it->second));
     undecided_.erase(begin, end);
     for (Renewal& renewal : again) decide(std::move(renewal));
+    rearm();  // its deadline is over already and may be the only one
   });
 }
 

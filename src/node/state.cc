@@ -458,7 +458,9 @@ void State::standing(const raft::Standing& standing) {
 // Deadlines start only when the state holds all that earlier leaders did (core L2, L3).
 void State::begin_leading() {
   reads_.ask([this, term = standing_.term](Answer<raft::Index> ready) {
-    if (!ready || standing_.term != term || !standing_.leading) return;
+    if (stopped_ || standing_.term != term || !standing_.leading) return;
+    // Nobody confirmed the lead in time, and still it is not lost: without deadlines no lease would ever end.
+    if (!ready) return begin_leading();
     compaction_proposed_ = false;
     leases_.lead(term, *store_);
     const store::Settings& now = store_->settings();
