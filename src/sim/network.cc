@@ -287,7 +287,7 @@ void Network::arrive(PipeId id, Pipe& pipe, int side, std::string bytes) {
   scheduler_.fold(id * 2 + static_cast<uint64_t>(side));
   scheduler_.fold(bytes.size());
   End* end = pipe.ends[side];
-  if (end == nullptr) return;
+  if (end == nullptr || end->over_) return;  // a writer that has not heard of the end wrote on
   if (direction.cut_after > 0) {
     const bool now = bytes.size() >= direction.cut_after;
     if (now) {

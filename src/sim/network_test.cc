@@ -286,6 +286,31 @@ TEST_F(NetworkTest, ACutStreamLosesItsEndAndNothingElse) {
   EXPECT_FALSE(network_.cut_one()) << "there is none";
 }
 
+// Seed 7004564: a writer that has not heard of the cut yet writes on, while the reader is still busy with what came
+// before.
+TEST_F(NetworkTest, NothingArrivesBehindACut) {
+  const std::string all = letters(8000);
+  bool middle = false;
+  listen();
+  for (int i = 0; i < 40; ++i) {
+    establish();
+    EXPECT_TRUE(network_.cut_one());
+    callee().connection->pause_reading(true);
+    caller_.say(all.substr(0, 4000));
+    run_for(Duration(1));  // it leaves
+    if (caller_.connection != nullptr) caller_.say(all.substr(4000));
+    pause_.until(scheduler_.now() + seconds(1));  // before the rest leaves, and before the writer hears of the cut
+    run_for(seconds(2));
+    if (callee().connection != nullptr) callee().connection->pause_reading(false);
+    run_for(seconds(1));
+    EXPECT_TRUE(all.starts_with(callee().heard));
+    middle |= !callee().heard.empty() && callee().heard.size() < all.size();
+    caller_.connection.reset();
+    run_for(seconds(1));
+  }
+  EXPECT_TRUE(middle);
+}
+
 TEST_F(NetworkTest, AStalledDirectionIsLateAndComplete) {
   EXPECT_FALSE(network_.stall_one(seconds(1)));
   establish();
