@@ -1,6 +1,7 @@
 #include "sim/disk.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -37,8 +38,9 @@ class Disk::Handle final : public env::File {
   Result<> sync() override {
     if (auto done = disk_.operate("sync", path_, false); !done) return done;
     if (stale()) return {};
+    if (inode_->pending.empty()) return {};
     for (const Change& change : inode_->pending) apply(inode_->durable, change);
-    inode_->pending.clear();
+    inode_->newest = std::exchange(inode_->pending, {});
     return {};
   }
   Result<> allocate(uint64_t size) override {
@@ -218,6 +220,8 @@ void Disk::lose_power() {
     auto kept = std::make_shared<Inode>();
     kept->durable = after_failure(*inode);
     kept->live = kept->durable;
+    kept->newest = inode->newest;
+    std::ranges::copy(inode->pending, std::back_inserter(kept->newest));
     live_[path] = kept;
     durable_[path] = kept;
   }
@@ -232,7 +236,13 @@ void Disk::lose_power_after(uint64_t operations, Task then) {
   on_power_lost_ = std::move(then);
 }
 
-std::optional<std::string> Disk::rot() {
+bool Disk::Inode::is_newest(uint64_t at) const {
+  return std::ranges::any_of(newest, [at](const Change& change) {
+    return change.kind == Change::Kind::Write && at >= change.at && at - change.at < change.bytes.size();
+  });
+}
+
+std::optional<std::string> Disk::rot(std::string_view logs) {
   std::vector<std::string> paths;
   for (const auto& [path, inode] : durable_) {
     if (!inode->durable.empty() && inode->pending.empty()) paths.push_back(path);
@@ -241,6 +251,7 @@ std::optional<std::string> Disk::rot() {
   const std::string& path = paths[rng_.below(paths.size())];
   Inode& inode = *durable_[path];
   const uint64_t at = rng_.below(inode.durable.size());
+  if (path.starts_with(logs) && inode.is_newest(at)) return std::nullopt;
   inode.durable[at] = static_cast<char>(inode.durable[at] ^ static_cast<char>(1 << rng_.below(8)));
   inode.live[at] = inode.durable[at];
   return path;

@@ -40,8 +40,9 @@ class Disk final : public env::Disk {
   void keep_power() { power_until_.reset(); }
   // No space is left: whatever needs some fails, until it is there again.
   void set_full(bool full) { full_ = full; }
-  // Turns one bit of one durable file that is not empty, if there is one. Returns its path.
-  std::optional<std::string> rot();
+  // Turns one bit of one durable file that is not empty, if there is one. Returns its path. Of files whose path begins
+  // with `logs` the bytes of the last sync are spared.
+  std::optional<std::string> rot(std::string_view logs);
   void wipe();
 
   // What a power failure now would leave at least, as a disk of its own.
@@ -61,6 +62,8 @@ class Disk final : public env::Disk {
     std::string live;
     std::string durable;
     std::vector<Change> pending;  // what makes `live` of `durable`
+    std::vector<Change> newest;   // what the last sync made durable, and what a failure may have left of more
+    bool is_newest(uint64_t at) const;
   };
   using InodeRef = std::shared_ptr<Inode>;
   struct NameChange {

@@ -224,7 +224,7 @@ void Member::end_pause() {
 }
 
 void Member::damage() {
-  if (disk_.rot()) damaged_ = true;
+  if (disk_.rot(options_.data_dir + "/log/")) damaged_ = true;
 }
 
 void Member::block_state(Duration span) {
