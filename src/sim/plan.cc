@@ -1,5 +1,6 @@
 #include "sim/plan.h"
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
@@ -51,6 +52,16 @@ void draw_load(Rng rng, Plan& plan) {
   plan.value_bytes = one_of(rng, std::array<size_t, 4>{0, 50, 50, 3000});
 }
 
+// What the drawn network and log cannot carry piles up before the log, and everything is late however well the members
+// do.
+void keep_bearable(Plan& plan) {
+  plan.value_bytes = std::min(plan.value_bytes, plan.network.buffer_bytes / 10);
+  const bool one_by_one = plan.inflight_messages == 1 && plan.append_bytes < 1000;
+  if (one_by_one && plan.disk_time + plan.network.most_delay > milliseconds(3)) {
+    plan.think = std::max<Duration>(plan.think, milliseconds(200));
+  }
+}
+
 // Every seed has its own mix: a fault that always comes with all others is never seen alone.
 void draw_faults(Rng rng, FaultRates& faults) {
   const auto draw = [&](int often) { return rng.chance(1, 2) ? 0 : static_cast<int>(rng.between(1, often)); };
@@ -86,6 +97,7 @@ Plan draw_plan(uint64_t seed) {
   draw_machines(rng.fork("machines"), plan);
   draw_load(rng.fork("load"), plan);
   draw_faults(rng.fork("faults"), plan.faults);
+  keep_bearable(plan);
   return plan;
 }
 
