@@ -1,7 +1,8 @@
 # External libraries, all of them packages of Debian 12 (cmake/packages.txt). A room names the targets it uses in
 # LIBS or PUBLIC_LIBS of witan_room():
 #
-#   fmt::fmt  absl::<name>  protobuf::libprotobuf  witan::nghttp2  witan::isal  witan::zstd  witan::jemalloc
+#   fmt::fmt  absl::<name>  protobuf::libprotobuf  witan::nghttp2  witan::isal  witan::zstd  witan::zlib
+#   witan::snappy  witan::jemalloc
 #   OpenSSL::SSL
 #   Boost::headers (Asio, Beast; header only)  spdlog::spdlog  CLI11::CLI11  tomlplusplus::tomlplusplus
 #   GTest::gmock (tests have it already)  benchmark::benchmark
@@ -19,7 +20,7 @@ find_package(GTest REQUIRED)
 find_package(benchmark REQUIRED)
 find_package(PkgConfig REQUIRED)
 
-foreach(pair nghttp2=libnghttp2 isal=libisal zstd=libzstd jemalloc=jemalloc)
+foreach(pair nghttp2=libnghttp2 isal=libisal zstd=libzstd zlib=zlib snappy=snappy jemalloc=jemalloc)
   string(REPLACE "=" ";" pair "${pair}")
   list(GET pair 0 name)
   list(GET pair 1 module)

@@ -132,7 +132,7 @@ Result<Identity> found_cluster(const Options& options, const std::string& direct
                                              "differ",
                                              same->name, same->peer_url, member.name, member.peer_url));
     }
-    members.push_back({member.name, member.peer_url});
+    members.push_back({member.name, member.peer_url, member.number, member.learner});
   }
   const std::string token = options.token.value_or("witan-cluster");
   const raft::Configuration configuration = initial_configuration(members, token);

@@ -46,6 +46,11 @@ void FarAgreement::transfer_leadership(raft::NodeId to, Function<void(Result<>)>
   });
 }
 
+void FarAgreement::describe_leading(Function<void(std::optional<Census::Leading>)> done) {
+  there_.post(
+      [this, done = on_loop(here_, std::move(done))]() mutable { agreement_.describe_leading(std::move(done)); });
+}
+
 void FarAgreement::applied(raft::Index index, WallTime stamp) {
   there_.post([this, index, stamp] { agreement_.applied(index, stamp); });
 }
@@ -86,6 +91,10 @@ void FarApplier::refused(std::vector<Proposal> proposals, Error why) {
   there_.post([this, proposals = std::move(proposals), why = std::move(why)]() mutable {
     applier_.refused(std::move(proposals), std::move(why));
   });
+}
+
+void FarApplier::overtaken(std::vector<uint64_t> requests) {
+  there_.post([this, requests = std::move(requests)]() mutable { applier_.overtaken(std::move(requests)); });
 }
 
 void FarApplier::lost(std::vector<uint64_t> requests) {

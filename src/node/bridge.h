@@ -50,6 +50,7 @@ class FarAgreement final : public Agreement {
                    Function<void(Result<Blob>)> done) override;
   void change_members(MemberChange change, Function<void(Result<ChangeResult>)> done) override;
   void transfer_leadership(raft::NodeId to, Function<void(Result<>)> done) override;
+  void describe_leading(Function<void(std::optional<Census::Leading>)> done) override;
   void applied(raft::Index index, WallTime stamp) override;
   void when_durable(raft::Index index, Task done) override;
   void read_log(raft::Index from, raft::Index to, size_t max_bytes,
@@ -72,6 +73,7 @@ class FarApplier final : public Applier {
   void accepted(std::vector<uint64_t> requests, raft::Accepted where) override;
   void refused(std::vector<Proposal> proposals, Error why) override;
   void lost(std::vector<uint64_t> requests) override;
+  void overtaken(std::vector<uint64_t> requests) override;
   void standing(const raft::Standing& standing) override;
   void configuration(const raft::Configuration& configuration) override;
   void on_call(raft::NodeId from, peer::Call call, peer::Responder respond) override;

@@ -46,6 +46,8 @@ void write_member(FieldWriter& w, uint32_t field, const MemberInfo& member) {
     for (const std::string& url : member.peer_urls) m.bytes_always(3, url);
     for (const std::string& url : member.client_urls) m.bytes_always(4, url);
     m.uint(5, member.is_learner ? 1 : 0);
+    m.uint(6, member.number);
+    m.bytes(7, member.zookeeper);
   });
 }
 
@@ -59,10 +61,27 @@ MemberInfo read_member(std::string_view bytes) {
       case 3: member.peer_urls.emplace_back(r.bytes()); break;
       case 4: member.client_urls.emplace_back(r.bytes()); break;
       case 5: member.is_learner = r.boolean(); break;
+      case 6: member.number = static_cast<uint32_t>(r.uint()); break;
+      case 7: member.zookeeper = r.bytes(); break;
       default: break;
     }
   }
   return member;
+}
+
+JoiningMember read_joiner(std::string_view bytes) {
+  JoiningMember joiner;
+  FieldReader r(bytes);
+  while (r.next()) {
+    switch (r.field()) {
+      case 1: joiner.number = static_cast<uint32_t>(r.uint()); break;
+      case 2: joiner.peer_urls.emplace_back(r.bytes()); break;
+      case 3: joiner.zookeeper = r.bytes(); break;
+      case 4: joiner.learner = r.boolean(); break;
+      default: break;
+    }
+  }
+  return joiner;
 }
 
 }  // namespace
@@ -76,24 +95,26 @@ Blob encode_refusal(const Error& error) {
   return Blob(out);
 }
 
-Blob encode_forward(const std::vector<Blob>& commands) {
-  size_t size = 0;
+Blob encode_forward(raft::Term term, const std::vector<Blob>& commands) {
+  size_t size = 1 + varint_size(term.value);
   for (const Blob& command : commands) size += 1 + varint_size(command.size()) + command.size();
   std::string out;
   out.reserve(size);
   FieldWriter w(out);
   for (const Blob& command : commands) w.bytes_always(1, command.view());
+  w.uint(2, term.value);
   return Blob(out);
 }
 
-Result<std::vector<Blob>> decode_forward(std::string_view bytes) {
-  std::vector<Blob> commands;
+Result<Forwarded> decode_forward(std::string_view bytes) {
+  Forwarded out;
   FieldReader r(bytes);
   while (r.next()) {
-    if (r.field() == 1) commands.emplace_back(r.bytes());
+    if (r.field() == 1) out.commands.emplace_back(r.bytes());
+    if (r.field() == 2) out.term = raft::Term(r.uint());
   }
-  if (!r.ok() || commands.empty()) return std::unexpected(damaged("a forwarded batch"));
-  return commands;
+  if (!r.ok() || out.commands.empty()) return std::unexpected(damaged("a forwarded batch"));
+  return out;
 }
 
 Blob encode_accepted(const raft::Accepted& accepted) {
@@ -208,8 +229,21 @@ Blob encode_change(const MemberChange& change) {
   } else if (const auto* update = std::get_if<UpdateMember>(&change)) {
     w.uint(2, update->id);
     for (const std::string& url : update->peer_urls) w.bytes_always(3, url);
+  } else if (const auto* promote = std::get_if<PromoteMember>(&change)) {
+    w.uint(2, promote->id);
   } else {
-    w.uint(2, std::get<PromoteMember>(change).id);
+    const auto& replace = std::get<ReplaceMembers>(change);
+    for (const JoiningMember& joiner : replace.joining) {
+      w.message(5, [&](FieldWriter& m) {
+        m.uint(1, joiner.number);
+        for (const std::string& url : joiner.peer_urls) m.bytes_always(2, url);
+        m.bytes(3, joiner.zookeeper);
+        m.uint(4, joiner.learner ? 1 : 0);
+      });
+    }
+    for (const uint32_t number : replace.leaving) w.uint_always(6, number);
+    w.uint(7, replace.whole ? 1 : 0);
+    if (replace.expected_version) w.uint_always(8, *replace.expected_version);
   }
   return Blob(out);
 }
@@ -219,6 +253,7 @@ Result<MemberChange> decode_change(std::string_view bytes) {
   MemberId id = 0;
   std::vector<std::string> urls;
   bool learner = false;
+  ReplaceMembers replace;
   FieldReader r(bytes);
   while (r.next()) {
     switch (r.field()) {
@@ -226,6 +261,10 @@ Result<MemberChange> decode_change(std::string_view bytes) {
       case 2: id = r.uint(); break;
       case 3: urls.emplace_back(r.bytes()); break;
       case 4: learner = r.boolean(); break;
+      case 5: replace.joining.push_back(read_joiner(r.bytes())); break;
+      case 6: replace.leaving.push_back(static_cast<uint32_t>(r.uint())); break;
+      case 7: replace.whole = r.boolean(); break;
+      case 8: replace.expected_version = r.uint(); break;
       default: break;
     }
   }
@@ -235,6 +274,7 @@ Result<MemberChange> decode_change(std::string_view bytes) {
     case 2: return RemoveMember{id};
     case 3: return UpdateMember{id, std::move(urls)};
     case 4: return PromoteMember{id};
+    case 5: return replace;
     default: return std::unexpected(damaged("a change of members"));
   }
 }
@@ -246,6 +286,8 @@ Blob encode_change_result(const ChangeResult& result) {
     w.uint(1, result->subject);
     w.uint(2, result->term);
     for (const MemberInfo& member : result->members) write_member(w, 3, member);
+    w.uint(5, result->version);
+    w.sint(6, result->changed.ms);
   } else {
     w.uint_always(4, static_cast<uint64_t>(result.error()));
   }
@@ -261,6 +303,8 @@ Result<ChangeResult> decode_change_result(std::string_view bytes) {
       case 2: changed.term = r.uint(); break;
       case 3: changed.members.push_back(read_member(r.bytes())); break;
       case 4: failure = static_cast<MemberFailure>(r.uint()); break;
+      case 5: changed.version = r.uint(); break;
+      case 6: changed.changed = WallTime{r.sint()}; break;
       default: break;
     }
   });

@@ -31,9 +31,14 @@ enum class CallKind : uint8_t {
 // A refusal travels as code and text; nothing of what was asked was done.
 Blob encode_refusal(const Error& error);
 
-// Forward: the commands; reply: where they went in the log, or a refusal (core P1).
-Blob encode_forward(const std::vector<Blob>& commands);
-Result<std::vector<Blob>> decode_forward(std::string_view bytes);
+// Forward: the commands, and the term that the sender takes for the present one; reply: where they went in the log, or
+// a refusal (core P1).
+struct Forwarded {
+  raft::Term term;
+  std::vector<Blob> commands;
+};
+Blob encode_forward(raft::Term term, const std::vector<Blob>& commands);
+Result<Forwarded> decode_forward(std::string_view bytes);
 Blob encode_accepted(const raft::Accepted& accepted);
 Result<raft::Accepted> decode_accepted(std::string_view bytes);
 

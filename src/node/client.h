@@ -70,7 +70,26 @@ struct View {
   uint64_t term = 0;
   bool is_learner = false;
   bool is_leader = false;
+  uint32_t number = 0;  // this member's, 1 to 254; 0: not known yet
+  // Of what members() tells right behind this view: a number that rises with every change, and when the last one was.
+  uint64_t members_version = 0;
+  WallTime members_changed;
 };
+
+// A session that came to an end or to another connection, wherever that was (core L5).
+struct SessionNews {
+  store::LeaseId id;
+  uint64_t generation = 0;  // what is older is dead; 0: the session has ended
+};
+
+// Who asks: with every command of a ZooKeeper session. Views need not outlive the call.
+struct Caller {
+  store::LeaseId session;
+  uint64_t generation = 0;
+  std::vector<std::string_view> principals;
+};
+// Names a proposal of a loop for reads that must come after it; 0: none.
+using Ticket = uint64_t;
 
 class Listener {
  public:
@@ -80,6 +99,8 @@ class Listener {
   // Batches of revisions [from, to] will not come: read history (core F4). A snapshot's installation is one too.
   virtual void on_gap(store::Revision from, store::Revision to) = 0;
   virtual void on_view(const View& view) = 0;
+  // In the same sequence: after the changes that it came with, before the reply to who asked for it.
+  virtual void on_session(const SessionNews& /*news*/) {}
   // The member is going down: finish streams, accept nothing new.
   virtual void on_stop() = 0;
 };
@@ -119,6 +140,8 @@ struct MemberInfo {
   std::vector<std::string> peer_urls;    // with scheme
   std::vector<std::string> client_urls;  // empty: not started yet
   bool is_learner = false;
+  uint32_t number = 0;    // 1 to 254
+  std::string zookeeper;  // "host:port" for ZooKeeper's clients; empty: none
 };
 
 struct AddMember {
@@ -135,7 +158,22 @@ struct UpdateMember {
 struct PromoteMember {
   MemberId id = 0;
 };
-using MemberChange = std::variant<AddMember, RemoveMember, UpdateMember, PromoteMember>;
+// Several changes in one, as ZooKeeper's `reconfig` asks for them: by number.
+struct JoiningMember {
+  uint32_t number = 0;                 // of a member: it is changed; otherwise one above all that were ever given
+  std::vector<std::string> peer_urls;  // a member that has all of them keeps its others too
+  std::string zookeeper;
+  bool learner = false;
+  friend bool operator==(const JoiningMember&, const JoiningMember&) = default;
+};
+struct ReplaceMembers {
+  std::vector<JoiningMember> joining;
+  std::vector<uint32_t> leaving;  // those that join as well stay; numbers of nobody are passed over
+  bool whole = false;             // whoever does not join leaves
+  std::optional<uint64_t> expected_version;
+  friend bool operator==(const ReplaceMembers&, const ReplaceMembers&) = default;
+};
+using MemberChange = std::variant<AddMember, RemoveMember, UpdateMember, PromoteMember, ReplaceMembers>;
 
 enum class MemberFailure : uint8_t {
   NotFound,
@@ -149,13 +187,16 @@ enum class MemberFailure : uint8_t {
   NotEnoughStarted,  // the change would leave too few started voters for a quorum
   Unhealthy,         // the leader is not connected to a quorum
   ChangeInProgress,
+  VersionMismatch,  // the membership is not the one that the change was made for
   NoLeader,
   Timeout,
   Stopping,
 };
 struct MembersChanged {
-  std::vector<MemberInfo> members;  // after the change
-  MemberId subject = 0;             // the member added or changed
+  std::vector<MemberInfo> members;  // after the change, with the version and time that a View will tell of it
+  uint64_t version = 0;
+  WallTime changed;
+  MemberId subject = 0;  // the member added or changed
   uint64_t term = 0;
 };
 
@@ -173,6 +214,36 @@ struct Status {
   int64_t bytes_allocated = 0;  // data directory: log and snapshots
   int64_t quota_bytes = 0;      // 0: none
   std::vector<store::AlarmChange> alarms;
+};
+
+// What operators of the ZooKeeper view ask about this member's present state.
+struct Census {
+  int64_t nodes = 0;       // that clients can see, "/" and the fixed ones below /zookeeper included
+  int64_t data_bytes = 0;  // of live keys of every kind, with what is kept for each
+  int64_t memory_bytes = 0;
+  size_t sessions = 0;
+  size_t session_keys = 0;  // ephemeral nodes
+  struct Session {
+    store::LeaseId id;
+    int64_t timeout_ms = 0;
+    std::vector<Blob> keys;  // what it owns, sorted
+  };
+  std::vector<Session> list;  // by id, only when asked for
+  size_t voters = 0;
+  size_t learners = 0;
+  size_t members = 0;  // both
+  bool votes = false;  // this member
+  // Only from the leader itself.
+  struct Leading {
+    size_t followers = 0;         // voters heard of lately
+    size_t synced_followers = 0;  // of them those that take the log, not a snapshot
+    size_t synced_learners = 0;
+    Duration since{};            // it became leader
+    int64_t last_proposal = -1;  // bytes; -1: none yet
+    int64_t min_proposal = -1;
+    int64_t max_proposal = -1;
+  };
+  std::optional<Leading> leading;
 };
 
 struct KvHash {
@@ -212,6 +283,21 @@ class Client {
   // Replicates `body` and answers when this member has applied it. The body's views are not needed after the call.
   virtual void propose(const store::Body& body, Function<void(Outcome)> done) = 0;
 
+  // The same for a session. Its proposals keep their order: one that might overtake another fails as Unknown or
+  // NotApplied instead, and nothing is sent twice (core L5).
+  virtual Ticket propose_as(const Caller& caller, const store::Body& body, Function<void(Outcome)> done) = 0;
+  // Reads this member's state right after the proposal `after` was applied (or as it is, when there is none or it is
+  // over), and before anything that was proposed later is: what the session wrote before it is there, what it wrote
+  // behind it is not. `body`: NodeReads.
+  virtual void read_as(const Caller& caller, const store::Body& body, Ticket after,
+                       Function<void(Answer<Done>)> done) = 0;
+  // Runs `done` once this member has applied all that was acknowledged anywhere before the call (ReadIndex).
+  virtual void sync(Function<void(Answer<store::Revision>)> done) = 0;
+  // Tells the leader that these sessions are alive. Answers with those that have ended. The answer means that the
+  // leader, confirmed by a quorum, counts their time anew from a moment after this call.
+  virtual void renew_sessions(std::vector<store::LeaseId> ids,
+                              Function<void(Answer<std::vector<store::LeaseId>>)> done) = 0;
+
   // Evaluates `body` (a Range, or a Txn of nothing but ranges) without the log. Long ranges run in slices at one
   // revision.
   virtual void read(const store::Body& body, Consistency consistency, Function<void(Answer<Done>)> done) = 0;
@@ -230,6 +316,7 @@ class Client {
   virtual void move_leader(MemberId to, Function<void(Result<>)> done) = 0;
 
   virtual void status(Function<void(Status)> done) = 0;
+  virtual void census(bool with_sessions, Function<void(Census)> done) = 0;
   virtual void hash_kv(store::Revision revision, Function<void(std::expected<KvHash, HashFailure>)> done) = 0;
   virtual void snapshot(Function<void(Answer<std::unique_ptr<SnapshotStream>>)> done) = 0;
 };

@@ -115,11 +115,16 @@ void Consensus::watch_disk() {
 void Consensus::on_standing(const raft::Standing& standing) {
   const raft::Standing before = std::exchange(standing_, standing);
   if (before.leader != standing.leader || before.term != standing.term) {
+    ++disorders_;
     if (standing.leader == options_.raft.id) {
       logger_.info("leads in term {}", standing.term);
     } else if (standing.leader != raft::kNobody) {
       logger_.info("follows {:x} in term {}", standing.leader.value, standing.term);
     }
+  }
+  if (before.role != raft::Role::Leader && standing.role == raft::Role::Leader) {
+    leads_since_ = loop_.now();
+    leading_ = {};
   }
   if (before.role == raft::Role::Leader && standing.role != raft::Role::Leader) {
     for (PendingChange& change : std::exchange(changes_, {})) {
@@ -151,6 +156,27 @@ void Consensus::tell_peers() {
 
 // ---- Proposals ----------------------------------------------------------------------------------
 
+void Consensus::refuse(std::vector<Proposal> proposals, Error why) {
+  ++disorders_;
+  applier_.refused(std::move(proposals), std::move(why));
+}
+
+void Consensus::lose(std::vector<uint64_t> requests) {
+  ++disorders_;
+  applier_.lost(std::move(requests));
+}
+
+// Takes out of `batch` what may no longer go (Proposal::order).
+void Consensus::drop_overtaken(std::vector<Proposal>& batch) {
+  std::vector<uint64_t> overtaken;
+  std::erase_if(batch, [&](const Proposal& proposal) {
+    const bool late = proposal.order != 0 && proposal.order != disorders_ + 1;
+    if (late) overtaken.push_back(proposal.request);
+    return late;
+  });
+  if (!overtaken.empty()) applier_.overtaken(std::move(overtaken));
+}
+
 void Consensus::propose(std::vector<Proposal> proposals) {
   waiting_.insert(waiting_.end(), std::make_move_iterator(proposals.begin()), std::make_move_iterator(proposals.end()));
   if (std::exchange(flush_posted_, true)) return;
@@ -162,12 +188,14 @@ void Consensus::flush() {
   if (waiting_.empty()) return;
   std::vector<Proposal> batch = std::exchange(waiting_, {});
   waiting_.reserve(batch.size());
+  drop_overtaken(batch);
+  if (batch.empty()) return;
   if (standing_.role == raft::Role::Leader) {
     append_here(std::move(batch));
   } else if (standing_.leader != raft::kNobody) {
     forward(std::move(batch));
   } else {
-    applier_.refused(std::move(batch), Error{Code::NotLeader, "there is no leader now"});
+    refuse(std::move(batch), Error{Code::NotLeader, "there is no leader now"});
   }
 }
 
@@ -187,16 +215,20 @@ void Consensus::append_here(std::vector<Proposal> batch) {
   if (!stamp) {
     logger_.error("{}", stamp.error().message);
     feed(raft::StepDown{stamp.error().message});
-    return applier_.refused(std::move(batch), stamp.error());
+    return refuse(std::move(batch), stamp.error());
   }
   raft::Propose propose;
   propose.commands.reserve(batch.size());
   for (Proposal& proposal : batch) {
     store::set_stamp(proposal.command, *stamp);
     propose.commands.push_back(proposal.command);
+    const auto bytes = static_cast<int64_t>(proposal.command.size());
+    leading_.last_proposal = bytes;
+    leading_.min_proposal = leading_.min_proposal < 0 ? bytes : std::min(leading_.min_proposal, bytes);
+    leading_.max_proposal = std::max(leading_.max_proposal, bytes);
   }
   feed(std::move(propose), [this, batch = std::move(batch)](raft::ProposeResult result) mutable {
-    if (!result) return applier_.refused(std::move(batch), std::move(result.error()));
+    if (!result) return refuse(std::move(batch), std::move(result.error()));
     std::vector<uint64_t> requests;
     requests.reserve(batch.size());
     for (const Proposal& proposal : batch) requests.push_back(proposal.request);
@@ -229,7 +261,7 @@ void Consensus::forward(std::vector<Proposal> batch) {
                                 std::make_move_iterator(batch.begin() + static_cast<ptrdiff_t>(n)));
     batch.erase(batch.begin(), batch.begin() + static_cast<ptrdiff_t>(n));
     peers_->call(standing_.leader,
-                 {static_cast<uint8_t>(CallKind::Forward), peer::Lane::Bulk, encode_forward(commands)},
+                 {static_cast<uint8_t>(CallKind::Forward), peer::Lane::Bulk, encode_forward(standing_.term, commands)},
                  options_.raft.election * 2, [this, piece = std::move(piece)](peer::CallResult result) mutable {
                    on_forwarded(std::move(piece), std::move(result));
                  });
@@ -245,18 +277,19 @@ void Consensus::on_forwarded(std::vector<Proposal> batch, peer::CallResult resul
                     [this, batch = std::move(batch)]() mutable { propose(std::move(batch)); });
       return;
     }
-    if (result.error().sent) return applier_.lost(std::move(requests));
-    return applier_.refused(std::move(batch), Error{Code::NotLeader, std::move(result.error().message)});
+    if (result.error().sent) return lose(std::move(requests));
+    return refuse(std::move(batch), Error{Code::NotLeader, std::move(result.error().message)});
   }
   auto accepted = decode_accepted(result->view());
   if (accepted) return applier_.accepted(std::move(requests), *accepted);
-  if (accepted.error().code == Code::Corrupt) return applier_.lost(std::move(requests));
-  applier_.refused(std::move(batch), std::move(accepted.error()));
+  if (accepted.error().code == Code::Corrupt) return lose(std::move(requests));
+  refuse(std::move(batch), std::move(accepted.error()));
 }
 
 void Consensus::answer_forward(peer::Call call, peer::Responder respond) {
-  auto commands = decode_forward(call.payload.view());
-  if (!commands) return respond(encode_refusal(commands.error()));
+  auto forwarded = decode_forward(call.payload.view());
+  if (!forwarded) return respond(encode_refusal(forwarded.error()));
+  std::vector<Blob>* const commands = &forwarded->commands;
   if (standing_.role != raft::Role::Leader) {
     return respond(encode_refusal(Error{Code::NotLeader, "the member asked does not lead"}));
   }
@@ -266,7 +299,8 @@ void Consensus::answer_forward(peer::Call call, peer::Responder respond) {
     if (const auto origin = store::origin_of(command.view()); !origin) return respond(encode_refusal(origin.error()));
     store::set_stamp(command, *stamp);
   }
-  feed(raft::Propose{.commands = std::move(*commands), .only_in = {}},
+  // Sent in an earlier term it may overtake what was sent after it became known to have ended (core L5).
+  feed(raft::Propose{.commands = std::move(*commands), .only_in = forwarded->term},
        [respond = std::move(respond)](raft::ProposeResult result) mutable {
          respond(result ? encode_accepted(*result) : encode_refusal(result.error()));
        });
@@ -307,6 +341,22 @@ void Consensus::call(raft::NodeId to, CallKind kind, peer::Lane lane, Blob paylo
                });
 }
 
+void Consensus::describe_leading(Function<void(std::optional<Census::Leading>)> done) {
+  if (standing_.role != raft::Role::Leader) return done(std::nullopt);
+  Census::Leading out = leading_;
+  out.since = loop_.now() - leads_since_;
+  for (const raft::Progress& peer : raft_.progress()) {
+    if (peer.id == options_.raft.id || !peer.recently_active) continue;
+    if (raft_.configuration().is_learner(peer.id)) {
+      out.synced_learners += peer.snapshotting ? 0 : 1;
+      continue;
+    }
+    ++out.followers;
+    out.synced_followers += peer.snapshotting ? 0 : 1;
+  }
+  done(out);
+}
+
 // ---- Members ------------------------------------------------------------------------------------
 
 void Consensus::change_members(MemberChange change, Function<void(Result<ChangeResult>)> done) {
@@ -324,7 +374,8 @@ void Consensus::change_as_leader(const MemberChange& change, Function<void(Resul
                               .progress = raft_.progress(),
                               .self = options_.raft.id,
                               .last_index = raft_.last_index(),
-                              .max_learners = options_.max_learners};
+                              .max_learners = options_.max_learners,
+                              .reachable = options_.reachable};
   auto planned = plan_change(raft_.configuration(), change, context);
   if (!planned) return done(ChangeResult(std::unexpected(planned.error())));
   propose_configuration(std::move(planned->target), planned->subject, std::move(done));
@@ -354,8 +405,11 @@ void Consensus::settle_changes() {
     return true;
   });
   for (PendingChange& change : done) {
-    change.done(ChangeResult(MembersChanged{
-        .members = list_members(raft_.configuration()), .subject = change.subject.value, .term = change.term.value}));
+    change.done(ChangeResult(MembersChanged{.members = list_members(raft_.configuration()),
+                                            .version = raft_.configuration().version,
+                                            .changed = raft_.configuration().changed,
+                                            .subject = change.subject.value,
+                                            .term = change.term.value}));
   }
 }
 
@@ -371,7 +425,7 @@ void Consensus::publish_again() {
   if (me != nullptr && raft_.configuration_committed()) {
     const MemberRecord record = record_of(*me);
     if (record.name == published_->name && record.client_urls == published_->client_urls &&
-        record.directory_uuid == published_->directory_uuid) {
+        record.zookeeper == published_->zookeeper && record.directory_uuid == published_->directory_uuid) {
       published_.reset();
       if (on_published_) std::exchange(on_published_, Task())();
       return;
@@ -402,9 +456,12 @@ void Consensus::record_member(raft::NodeId id, const MemberRecord& published, Fu
   }
   record.name = published.name;
   record.client_urls = published.client_urls;
+  record.zookeeper = published.zookeeper;
   record.directory_uuid = published.directory_uuid;
   member->info = encode(record);
   if (target == raft_.configuration()) return done({});
+  ++target.version;
+  target.changed = loop_.wall();
   feed(raft::ProposeMembership{.target = std::move(target), .only_in = standing_.term},
        [done = std::move(done)](raft::ProposeResult result) mutable {
          if (!result) return done(std::unexpected(std::move(result.error())));

@@ -41,6 +41,7 @@ struct ConsensusOptions {
   uint64_t cluster_id = 0;
   std::vector<peer::PeerRecord> known_peers;  // whom a joiner listens to while it has no configuration
   size_t max_learners = 1;
+  bool reachable = true;  // by other members
   // A leader whose wall clock is behind the newest stamp by more than this refuses to serve (core C4).
   Duration max_clock_lag = seconds(60);
   Witness* witness = nullptr;
@@ -66,6 +67,7 @@ class Consensus final : public Agreement, public peer::Handler {
                    Function<void(Result<Blob>)> done) override;
   void change_members(MemberChange change, Function<void(Result<ChangeResult>)> done) override;
   void transfer_leadership(raft::NodeId to, Function<void(Result<>)> done) override;
+  void describe_leading(Function<void(std::optional<Census::Leading>)> done) override;
   void applied(raft::Index index, WallTime stamp) override;
   void when_durable(raft::Index index, Task done) override;
   void read_log(raft::Index from, raft::Index to, size_t max_bytes,
@@ -114,6 +116,9 @@ class Consensus final : public Agreement, public peer::Handler {
   void watch_disk();
 
   void flush();
+  void refuse(std::vector<Proposal> proposals, Error why);
+  void lose(std::vector<uint64_t> requests);
+  void drop_overtaken(std::vector<Proposal>& batch);
   void append_here(std::vector<Proposal> batch);
   void forward(std::vector<Proposal> batch);
   void on_forwarded(std::vector<Proposal> batch, peer::CallResult result);
@@ -142,6 +147,8 @@ class Consensus final : public Agreement, public peer::Handler {
   Logger logger_;
   raft::Raft raft_;
   raft::Standing standing_;
+  Census::Leading leading_;  // what is counted while this member leads
+  Instant leads_since_;
 
   std::deque<Job> jobs_;
   bool driving_ = false;
@@ -151,6 +158,7 @@ class Consensus final : public Agreement, public peer::Handler {
   Instant armed_for_ = Instant::never();
 
   std::vector<Proposal> waiting_;  // of this turn
+  uint64_t disorders_ = 0;         // events that may have lost proposals; see Proposal::order
   bool flush_posted_ = false;
   WallTime largest_stamp_;
   raft::Index applied_;
@@ -160,7 +168,7 @@ class Consensus final : public Agreement, public peer::Handler {
   uint64_t next_read_ = 0;
   std::map<uint64_t, Function<void(Result<raft::Index>)>> reads_;
   std::vector<PendingChange> changes_;
-  bool peers_await_commit_ = false;  // of the configuration that they were told of
+  bool peers_await_commit_ = false;        // of the configuration that they were told of
   std::optional<MemberRecord> published_;  // until the group has it
   env::TimerId publish_timer_ = 0;
   struct PendingTransfer {

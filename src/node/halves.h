@@ -4,12 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/function.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "node/calls.h"
+#include "node/client.h"
 #include "peer/peer.h"
 #include "raft/raft.h"
 
@@ -19,6 +21,10 @@ namespace witan::node {
 struct Proposal {
   uint64_t request = 0;
   Blob command;
+  // A session's commands must not overtake each other (core L5): not 0, the command may go only as long as nothing has
+  // happened that could have lost an earlier one. Both halves count such events, which are lost(), refused() and a new
+  // leader or term in standing(): one plus the count that the state knew of.
+  uint64_t order = 0;
 };
 
 // The state, as consensus sees it.
@@ -36,6 +42,8 @@ class Applier {
   virtual void refused(std::vector<Proposal> proposals, Error why) = 0;
   // ... or that nobody knows: only seeing them applied can tell.
   virtual void lost(std::vector<uint64_t> requests) = 0;
+  // ... or that they were not sent, because something may have been lost that should have gone first (Proposal::order).
+  virtual void overtaken(std::vector<uint64_t> requests) = 0;
 
   virtual void standing(const raft::Standing& standing) = 0;
   // `configuration` was appended; at `index` it is committed when that is applied.
@@ -64,6 +72,9 @@ class Agreement {
                            Function<void(Result<Blob>)> done) = 0;
   virtual void change_members(MemberChange change, Function<void(Result<ChangeResult>)> done) = 0;
   virtual void transfer_leadership(raft::NodeId to, Function<void(Result<>)> done) = 0;
+
+  // For operators; nothing when this member does not lead.
+  virtual void describe_leading(Function<void(std::optional<Census::Leading>)> done) = 0;
 
   // The state has applied up to `index`; `stamp` is the largest it has seen.
   virtual void applied(raft::Index index, WallTime stamp) = 0;

@@ -1,6 +1,8 @@
 #include "node/lease_keeper.h"
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/planted.h"
@@ -14,6 +16,8 @@ namespace {
 constexpr size_t kExpiriesAtOnce = 200;
 constexpr Duration kBetweenHelpings = milliseconds(50);
 constexpr size_t kCheckpointsAtOnce = 1000;
+// An end that failed at apply would fail again for as long as an alarm is raised.
+constexpr Duration kBetweenFailures = seconds(10);
 
 NotApplied no_leader(const Error& error) {
   return NotApplied{error.code == Code::Unknown ? Refusal::Timeout : Refusal::NoLeader, error.message};
@@ -21,8 +25,9 @@ NotApplied no_leader(const Error& error) {
 
 }  // namespace
 
-LeaseKeeper::LeaseKeeper(env::Loop& loop, Duration election, ReadQueue& reads, Logger logger)
-    : loop_(loop), election_(election), reads_(reads), logger_(std::move(logger)) {}
+LeaseKeeper::LeaseKeeper(env::Loop& loop, Duration election, Duration session_allowance, ReadQueue& reads,
+                         Logger logger)
+    : loop_(loop), election_(election), reads_(reads), logger_(std::move(logger)), lessor_(session_allowance) {}
 
 LeaseKeeper::~LeaseKeeper() { loop_.cancel(timer_); }
 
@@ -33,6 +38,30 @@ void LeaseKeeper::renew(LeaseName lease, Function<void(Answer<LeaseRenewal>)> do
                   if (!ttl_ms) return done(std::unexpected(std::move(ttl_ms.error())));
                   done(LeaseRenewal{*ttl_ms});
                 }});
+}
+
+void LeaseKeeper::renew(std::vector<LeaseName> leases, Function<void(Answer<std::vector<int64_t>>)> done) {
+  if (leases.empty()) return done(std::vector<int64_t>());
+  struct Report {
+    std::vector<int64_t> ttls;
+    size_t missing;
+    std::optional<NotApplied> failed;
+    Function<void(Answer<std::vector<int64_t>>)> done;
+  };
+  auto report = std::make_shared<Report>(
+      Report{std::vector<int64_t>(leases.size()), leases.size(), std::nullopt, std::move(done)});
+  for (size_t i = 0; i < leases.size(); ++i) {
+    queue(Renewal{leases[i], [report, i](Answer<int64_t> ttl_ms) {
+                    if (ttl_ms) {
+                      report->ttls[i] = *ttl_ms;
+                    } else {
+                      report->failed = std::move(ttl_ms.error());
+                    }
+                    if (--report->missing > 0) return;
+                    if (report->failed) return report->done(std::unexpected(std::move(*report->failed)));
+                    report->done(std::move(report->ttls));
+                  }});
+  }
 }
 
 void LeaseKeeper::queue(Renewal renewal) {
@@ -87,12 +116,26 @@ void LeaseKeeper::decide(Renewal renewal) {
 
 void LeaseKeeper::reset_checkpoints() {
   if (resets_.empty()) return;
+  std::vector<store::LeaseId> ids = std::exchange(resets_, {});
   store::LeaseCheckpoint reset;
-  for (const store::LeaseId id : std::exchange(resets_, {})) reset.items.push_back({id, 0});
+  for (const store::LeaseId id : ids) reset.items.push_back({id, 0});
   agreement_->propose_in(term_, store::encode(store::Command{.header = {}, .body = std::move(reset)}),
-                         [this](raft::ProposeResult result) {
-                           if (!result) logger_.warn("renewals wait: {}", result.error().message);
+                         [this, ids = std::move(ids)](raft::ProposeResult result) {
+                           if (result) return;
+                           logger_.warn("leases cannot be renewed: {}", result.error().message);
+                           for (const store::LeaseId id : ids) give_up(id);
                          });
+}
+
+// Nothing that they wait for is on its way; whoever asks again sets it going again.
+void LeaseKeeper::give_up(store::LeaseId id) {
+  std::vector<Renewal> waited;
+  const auto [begin, end] = undecided_.equal_range(id);
+  for (auto it = begin; it != end; ++it) waited.push_back(std::move(it->second));
+  undecided_.erase(begin, end);
+  for (Renewal& renewal : waited) {
+    renewal.done(std::unexpected(NotApplied{Refusal::NoLeader, "the leader could not log the renewal"}));
+  }
 }
 
 void LeaseKeeper::renew_there(std::vector<Renewal> batch) {
@@ -116,31 +159,12 @@ void LeaseKeeper::renew_there(std::vector<Renewal> batch) {
 }
 
 void LeaseKeeper::answer_renewals(peer::Call call, peer::Responder respond) {
-  const auto names = decode_renewals(call.payload.view());
+  auto names = decode_renewals(call.payload.view());
   if (!names) return respond(encode_refusal(names.error()));
   if (!lessor_.leading()) return respond(encode_refusal(Error{Code::NotLeader, "the member asked does not lead"}));
-  if (names->empty()) return respond(encode_ttls({}));
-  struct Report {
-    std::vector<int64_t> ttls;
-    size_t missing;
-    peer::Responder respond;
-    bool failed = false;
-  };
-  auto report =
-      std::make_shared<Report>(Report{std::vector<int64_t>(names->size()), names->size(), std::move(respond)});
-  for (size_t i = 0; i < names->size(); ++i) {
-    queue(Renewal{(*names)[i], [report, i](Answer<int64_t> ttl_ms) {
-                    if (ttl_ms) {
-                      report->ttls[i] = *ttl_ms;
-                    } else {
-                      report->failed = true;
-                    }
-                    if (--report->missing > 0) return;
-                    report->respond(report->failed
-                                        ? encode_refusal(Error{Code::NotLeader, "leadership was not confirmed"})
-                                        : encode_ttls(report->ttls));
-                  }});
-  }
+  renew(std::move(*names), [respond = std::move(respond)](Answer<std::vector<int64_t>> ttls) mutable {
+    respond(ttls ? encode_ttls(*ttls) : encode_refusal(Error{Code::NotLeader, "leadership was not confirmed"}));
+  });
 }
 
 // ---- Remaining time -----------------------------------------------------------------------------
@@ -187,7 +211,7 @@ void LeaseKeeper::lead(raft::Term term, const store::Store& store) {
     const std::vector<store::LeaseInfo> some = store.leases(after, 1000);
     if (some.empty()) break;
     for (const store::LeaseInfo& lease : some)
-      known.push_back({lease.id, lease.kind, lease.ttl_ms, lease.remaining_ms});
+      known.push_back({lease.id, lease.kind, lease.ttl_ms, lease.remaining_ms, lease.generation});
     after = some.back().id;
   }
   lessor_.lead(loop_.now(), election_, known);
@@ -203,7 +227,8 @@ void LeaseKeeper::follow() {
 }
 
 void LeaseKeeper::granted(const store::LeaseInfo& lease) {
-  lessor_.granted(loop_.now(), {lease.id, lease.kind, lease.ttl_ms, 0});
+  lessor_.granted(loop_.now(), {lease.id, lease.kind, lease.ttl_ms, 0, lease.generation});
+  decide_again(lease.id);
   rearm();
 }
 
@@ -214,9 +239,20 @@ void LeaseKeeper::ended(store::LeaseId id) {
   undecided_.erase(begin, end);
 }
 
+// The alarm that stood in its way may go again, and nobody else would ever end it.
+void LeaseKeeper::end_failed(const store::LeaseRevoke& end, raft::Term term) {
+  if (!lessor_.leading() || term != term_) return;
+  lessor_.not_ended(end, loop_.now() + kBetweenFailures);
+  decide_again(end.id);
+  rearm();
+}
+
 void LeaseKeeper::checkpointed(store::LeaseId id, int64_t remaining_ms) {
   lessor_.checkpointed(id, remaining_ms);
-  if (remaining_ms != 0) return;
+  if (remaining_ms == 0) decide_again(id);
+}
+
+void LeaseKeeper::decide_again(store::LeaseId id) {
   std::vector<Renewal> again;
   const auto [begin, end] = undecided_.equal_range(id);
   for (auto it = begin; it != end; ++it) again.push_back(std::move(it->second));
@@ -239,7 +275,7 @@ void LeaseKeeper::rearm() {
 void LeaseKeeper::wake() {
   if (!lessor_.leading()) return;
   const Instant now = loop_.now();
-  for (const auto& [id, kind] : lessor_.take_expired(now, kExpiriesAtOnce)) propose_end(id, kind);
+  for (const store::LeaseRevoke& end : lessor_.take_expired(now, kExpiriesAtOnce)) propose_end(end);
   auto items = lessor_.take_checkpoints(now, kCheckpointsAtOnce);
   if (!items.empty()) {
     agreement_->propose_in(
@@ -249,17 +285,13 @@ void LeaseKeeper::wake() {
   rearm();
 }
 
-void LeaseKeeper::propose_end(store::LeaseId id, store::LeaseKind kind) {
-  Blob command = store::encode(store::Command{.header = {}, .body = store::LeaseRevoke{id, kind}});
+void LeaseKeeper::propose_end(const store::LeaseRevoke& end) {
+  Blob command = store::encode(store::Command{.header = {}, .body = end});
   if (planted(Bug::LeaseRevokedByDeposedLeader)) return agreement_->propose({Proposal{0, std::move(command)}});
-  agreement_->propose_in(term_, std::move(command), [this, id](raft::ProposeResult result) {
+  agreement_->propose_in(term_, std::move(command), [this, end](raft::ProposeResult result) {
     if (result) return;
-    lessor_.not_ended(id);
-    std::vector<Renewal> again;
-    const auto [begin, end] = undecided_.equal_range(id);
-    for (auto it = begin; it != end; ++it) again.push_back(std::move(it->second));
-    undecided_.erase(begin, end);
-    for (Renewal& renewal : again) decide(std::move(renewal));
+    lessor_.not_ended(end, loop_.now());
+    decide_again(end.id);
     rearm();  // its deadline is over already and may be the only one
   });
 }

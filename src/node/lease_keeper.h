@@ -23,12 +23,15 @@ class ReadQueue;
 
 class LeaseKeeper {
  public:
-  LeaseKeeper(env::Loop& loop, Duration election, ReadQueue& reads, Logger logger);
+  // `session_allowance`: see Lessor.
+  LeaseKeeper(env::Loop& loop, Duration election, Duration session_allowance, ReadQueue& reads, Logger logger);
   ~LeaseKeeper();
   void connect(Agreement& agreement) { agreement_ = &agreement; }
 
   // On any member. TTL 0: no such lease.
   void renew(LeaseName lease, Function<void(Answer<LeaseRenewal>)> done);
+  // All of them, answered together, in order.
+  void renew(std::vector<LeaseName> leases, Function<void(Answer<std::vector<int64_t>>)> done);
   // Without keys.
   void time(LeaseName lease, Function<void(Answer<LeaseTime>)> done);
 
@@ -39,6 +42,8 @@ class LeaseKeeper {
   void granted(const store::LeaseInfo& lease);
   void ended(store::LeaseId id);
   void checkpointed(store::LeaseId id, int64_t remaining_ms);
+  // An end that its leader proposed in `term` changed nothing when it was applied.
+  void end_failed(const store::LeaseRevoke& end, raft::Term term);
 
   // From other members.
   void answer_renewals(peer::Call call, peer::Responder respond);
@@ -60,11 +65,13 @@ class LeaseKeeper {
   void renew_here(std::vector<Renewal> batch);
   void renew_there(std::vector<Renewal> batch);
   void decide(Renewal renewal);
+  void decide_again(store::LeaseId id);
   void reset_checkpoints();
+  void give_up(store::LeaseId id);
   void time_here(LeaseName lease, Function<void(Answer<LeaseTime>)> done);
   void wake();
   void rearm();
-  void propose_end(store::LeaseId id, store::LeaseKind kind);
+  void propose_end(const store::LeaseRevoke& end);
 
   env::Loop& loop_;
   const Duration election_;

@@ -23,6 +23,11 @@ Instant Lessor::checkpoint_time(const Lease& lease) {
   return lease.expires - milliseconds(basis / 2);
 }
 
+Instant Lessor::expiry(Instant now, const Lease& lease, int64_t ms) const {
+  const Instant at = after(now, ms);
+  return lease.kind == store::LeaseKind::ZooKeeper && at != Instant::never() ? at + allowance_ : at;
+}
+
 void Lessor::schedule(store::LeaseId id, Lease& lease, Instant expires) {
   lease.expires = expires;
   lease.checkpoint_at = checkpoint_time(lease);
@@ -44,10 +49,11 @@ void Lessor::lead(Instant now, Duration grace, const std::vector<Known>& leases)
     lease = Lease{.kind = known.kind,
                   .ttl_ms = known.ttl_ms,
                   .checkpoint_ms = known.checkpoint_ms,
+                  .generation = known.generation,
                   .expires = {},
                   .checkpoint_at = {},
                   .closing = false};
-    schedule(known.id, lease, after(now + grace, remaining));
+    schedule(known.id, lease, expiry(now + grace, lease, remaining));
   }
 }
 
@@ -65,10 +71,11 @@ void Lessor::granted(Instant now, const Known& known) {
   lease = Lease{.kind = known.kind,
                 .ttl_ms = known.ttl_ms,
                 .checkpoint_ms = 0,
+                .generation = known.generation,
                 .expires = {},
                 .checkpoint_at = {},
                 .closing = false};
-  schedule(known.id, lease, after(now, known.ttl_ms));
+  schedule(known.id, lease, expiry(now, lease, known.ttl_ms));
 }
 
 void Lessor::ended(store::LeaseId id) {
@@ -95,7 +102,7 @@ Lessor::Renewal Lessor::renew(Instant now, store::LeaseId id, store::LeaseKind k
   if (lease.closing) return Renewal::Closing;
   if (lease.checkpoint_ms > 0) return Renewal::NeedsReset;
   unschedule(id, lease);
-  schedule(id, lease, after(now, lease.ttl_ms));
+  schedule(id, lease, expiry(now, lease, lease.ttl_ms));
   return Renewal::Renewed;
 }
 
@@ -107,23 +114,23 @@ std::optional<Lessor::Time> Lessor::time_of(Instant now, store::LeaseId id, stor
   return Time{lease.ttl_ms, std::clamp<int64_t>(to_ms(lease.expires - now), 0, lease.ttl_ms)};
 }
 
-std::vector<std::pair<store::LeaseId, store::LeaseKind>> Lessor::take_expired(Instant now, size_t limit) {
-  std::vector<std::pair<store::LeaseId, store::LeaseKind>> out;
+std::vector<store::LeaseRevoke> Lessor::take_expired(Instant now, size_t limit) {
+  std::vector<store::LeaseRevoke> out;
   while (out.size() < limit && !expiries_.empty() && expiries_.begin()->first <= now) {
     const store::LeaseId id = expiries_.begin()->second;
     Lease& lease = leases_.at(id);
     lease.closing = true;
     unschedule(id, lease);
-    out.emplace_back(id, lease.kind);
+    out.push_back({.id = id, .kind = lease.kind, .generation = lease.generation});
   }
   return out;
 }
 
-void Lessor::not_ended(store::LeaseId id) {
-  const auto it = leases_.find(id);
-  if (it == leases_.end() || !it->second.closing) return;
+void Lessor::not_ended(const store::LeaseRevoke& end, Instant retry) {
+  const auto it = leases_.find(end.id);
+  if (it == leases_.end() || !it->second.closing || it->second.generation != end.generation) return;
   it->second.closing = false;
-  schedule(id, it->second, it->second.expires);
+  schedule(end.id, it->second, std::max(it->second.expires, retry));
 }
 
 std::vector<store::LeaseCheckpoint::Item> Lessor::take_checkpoints(Instant now, size_t limit) {

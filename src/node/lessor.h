@@ -22,7 +22,11 @@ class Lessor {
     store::LeaseKind kind = store::LeaseKind::Etcd;
     int64_t ttl_ms = 0;
     int64_t checkpoint_ms = 0;  // remaining time as last written to the log; 0: none, the full TTL
+    uint64_t generation = 0;    // of a session
   };
+
+  // `allowance` is what a session gets beyond its TTL: how old a renewal may be that its member reports (core L6).
+  explicit Lessor(Duration allowance = {}) : allowance_(allowance) {}
 
   // Every lease that the state holds when this member begins to lead. Deadlines start from the checkpoints,
   // `grace` later, because a client may have been promised time by the old leader while it still led (core L3).
@@ -50,10 +54,11 @@ class Lessor {
   };
   std::optional<Time> time_of(Instant now, store::LeaseId id, store::LeaseKind kind) const;
 
-  // Leases whose time is over, at most `limit`; each is closing from now on.
-  std::vector<std::pair<store::LeaseId, store::LeaseKind>> take_expired(Instant now, size_t limit);
-  // The proposal to end it was certainly not appended: it may be tried again.
-  void not_ended(store::LeaseId id);
+  // How to end leases whose time is over, at most `limit`; each is closing from now on. A session is ended as it
+  // stands: if it is attached again before, it lives (core L5).
+  std::vector<store::LeaseRevoke> take_expired(Instant now, size_t limit);
+  // Its end was certainly not appended, or was and failed: it lives, and is due again, `retry` at the earliest.
+  void not_ended(const store::LeaseRevoke& end, Instant retry);
 
   // Remaining times worth writing down: a lease is due when it has used up half of what a new leader would give it,
   // so one that is kept alive never is, and any other only logarithmically often.
@@ -66,16 +71,19 @@ class Lessor {
     store::LeaseKind kind = store::LeaseKind::Etcd;
     int64_t ttl_ms = 0;
     int64_t checkpoint_ms = 0;
+    uint64_t generation = 0;
     Instant expires;
     Instant checkpoint_at;
     bool closing = false;
   };
   using Deadlines = std::set<std::pair<Instant, store::LeaseId>>;
 
+  Instant expiry(Instant now, const Lease& lease, int64_t ms) const;
   void schedule(store::LeaseId id, Lease& lease, Instant expires);
   void unschedule(store::LeaseId id, const Lease& lease);
   static Instant checkpoint_time(const Lease& lease);
 
+  const Duration allowance_;
   bool leading_ = false;
   std::map<store::LeaseId, Lease> leases_;
   Deadlines expiries_;     // of those not closing

@@ -19,7 +19,7 @@ Lessor leading(const std::vector<Lessor::Known>& leases, Duration grace = millis
 
 std::vector<store::LeaseId> expired(Lessor& lessor, int64_t ms) {
   std::vector<store::LeaseId> ids;
-  for (const auto& [id, kind] : lessor.take_expired(at(ms), 100)) ids.push_back(id);
+  for (const store::LeaseRevoke& end : lessor.take_expired(at(ms), 100)) ids.push_back(end.id);
   return ids;
 }
 
@@ -41,8 +41,16 @@ TEST(Lessor, AClosingLeaseIsNotRenewed) {  // core L2
   ASSERT_EQ(expired(lessor, 1000), std::vector{kA});
   EXPECT_EQ(lessor.renew(at(1001), kA, kEtcd), Lessor::Renewal::Closing);
   EXPECT_TRUE(expired(lessor, 5000).empty()) << "its end is proposed once";
-  lessor.not_ended(kA);
+  lessor.not_ended({.id = kA}, at(1002));
   EXPECT_EQ(lessor.renew(at(1002), kA, kEtcd), Lessor::Renewal::Renewed);
+}
+
+TEST(Lessor, AnEndThatFailedIsTriedAgainButNotAtOnce) {
+  Lessor lessor = leading({{kA, kEtcd, 1000, 0}});
+  ASSERT_EQ(expired(lessor, 1000), std::vector{kA});
+  lessor.not_ended({.id = kA}, at(5000));
+  EXPECT_TRUE(expired(lessor, 4999).empty());
+  EXPECT_EQ(expired(lessor, 5000), std::vector{kA});
 }
 
 TEST(Lessor, KindsDoNotSeeEachOther) {  // core L1
@@ -86,6 +94,39 @@ TEST(Lessor, ALeaseOfAgesNeverEndsAndNeverOverflows) {
   EXPECT_EQ(lessor.next_deadline(), Instant::never());
   EXPECT_EQ(lessor.time_of(at(5), kA, kEtcd)->remaining_ms, 9'000'000'000'000);
   EXPECT_EQ(lessor.renew(at(5), kA, kEtcd), Lessor::Renewal::Renewed);
+}
+
+constexpr auto kSession = store::LeaseKind::ZooKeeper;
+
+// What its member reports may be as old as that, and the member may have answered pings meanwhile.
+TEST(Lessor, ASessionHasTheAllowanceBeyondItsTime) {  // core L6
+  Lessor lessor(milliseconds(500));
+  lessor.lead(at(0), milliseconds(100), {{kA, kSession, 2000, 0, 1}, {kB, kEtcd, 2000, 0}});
+  EXPECT_EQ(expired(lessor, 2599), std::vector{kB}) << "leases of etcd's renew themselves and have none";
+  EXPECT_EQ(lessor.renew(at(2599), kA, kSession), Lessor::Renewal::Renewed);
+  EXPECT_EQ(lessor.time_of(at(2599), kA, kSession)->remaining_ms, 2000) << "nobody is told of it";
+  EXPECT_TRUE(expired(lessor, 5098).empty());
+  EXPECT_EQ(expired(lessor, 5099), std::vector{kA});
+  lessor.granted(at(6000), {kA, kSession, 1000, 0, 2});
+  EXPECT_TRUE(expired(lessor, 7499).empty());
+  EXPECT_EQ(expired(lessor, 7500), std::vector{kA});
+}
+
+// Its end was proposed, and then it was attached again: what is proposed must not end the session that there is now.
+TEST(Lessor, ASessionIsEndedAsItStands) {  // core L5
+  Lessor lessor = leading({{kA, kSession, 1000, 0, 3}});
+  const auto ends = lessor.take_expired(at(1000), 100);
+  ASSERT_EQ(ends.size(), 1u);
+  EXPECT_EQ(ends[0].kind, kSession);
+  EXPECT_EQ(ends[0].generation, 3u);
+  lessor.granted(at(1001), {kA, kSession, 2000, 0, 4});
+  EXPECT_EQ(lessor.renew(at(1002), kA, kSession), Lessor::Renewal::Renewed) << "it is not closing any more";
+  lessor.not_ended(ends[0], at(9000));  // which is nothing to this one
+  const auto again = lessor.take_expired(at(3002), 100);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].generation, 4u);
+  lessor.not_ended(ends[0], at(3002));
+  EXPECT_EQ(lessor.renew(at(3003), kA, kSession), Lessor::Renewal::Closing) << "another end failed";
 }
 
 TEST(Lessor, ExpiriesComeInHelpings) {  // core L7

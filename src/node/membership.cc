@@ -11,6 +11,8 @@
 namespace witan::node {
 namespace {
 
+constexpr uint32_t kLastNumber = 254;  // one byte on top of session ids, and never given twice (core M1)
+
 uint64_t first_eight_bytes(const std::array<unsigned char, 20>& digest) {
   uint64_t v = 0;
   for (int i = 0; i < 8; ++i) v = v << 8 | digest[static_cast<size_t>(i)];
@@ -48,17 +50,24 @@ std::expected<std::vector<std::string>, MemberFailure> checked_urls(const std::v
   return out;
 }
 
+const raft::Progress* progress_of(const ChangeContext& context, raft::NodeId id) {
+  const auto p = std::ranges::find(context.progress, id, &raft::Progress::id);
+  return p == context.progress.end() ? nullptr : &*p;
+}
+
 bool is_active(const ChangeContext& context, raft::NodeId id) {
-  if (id == context.self) return true;
-  for (const raft::Progress& p : context.progress) {
-    if (p.id == id) return p.recently_active;
-  }
-  return false;
+  const raft::Progress* const p = progress_of(context, id);
+  return id == context.self || (p != nullptr && p->recently_active);
+}
+
+// etcd: a learner is ready when its log has 90 % of the leader's.
+bool is_ready(const ChangeContext& context, raft::NodeId id) {
+  const raft::Progress* const p = progress_of(context, id);
+  return id == context.self ||
+         (p != nullptr && p->recently_active && p->match.value * 10 >= context.last_index.value * 9);
 }
 
 // etcd's strict reconfiguration check: started voters must still be a quorum after the change.
-constexpr uint32_t kLastNumber = 254;  // one byte on top of session ids, and never given twice (core M1)
-
 bool enough_started(const raft::Configuration& target) {
   size_t voters = 0;
   size_t started = 0;
@@ -70,16 +79,17 @@ bool enough_started(const raft::Configuration& target) {
   return voters > 0 && started >= voters / 2 + 1;
 }
 
-// Would the active voters still be a quorum after the change?
-bool quorum_active(const raft::Configuration& target, const ChangeContext& context) {
+// Would the voters of whom `good` holds still be a quorum after the change?
+bool have_quorum(bool good(const ChangeContext&, raft::NodeId), const raft::Configuration& target,
+                 const ChangeContext& context) {
   size_t voters = 0;
-  size_t active = 0;
+  size_t those = 0;
   for (const raft::Member& member : target.members) {
     if (member.incoming != raft::Suffrage::Voter) continue;
     ++voters;
-    if (is_active(context, member.id)) ++active;
+    if (good(context, member.id)) ++those;
   }
-  return active >= voters / 2 + 1;
+  return those >= voters / 2 + 1;
 }
 
 using Planned = std::expected<PlannedChange, MemberFailure>;
@@ -87,6 +97,8 @@ using Planned = std::expected<PlannedChange, MemberFailure>;
 Planned plan_add(const raft::Configuration& now, const AddMember& add, const ChangeContext& context) {
   auto urls = checked_urls(add.peer_urls);
   if (!urls) return std::unexpected(urls.error());
+  // A voter that cannot connect would cost the quorum as soon as it counts.
+  if (!context.reachable) return std::unexpected(MemberFailure::Unhealthy);
   if (url_in_use(now, *urls, raft::kNobody)) return std::unexpected(MemberFailure::PeerUrlExists);
   const auto learners = std::ranges::count_if(now.members, [&](const raft::Member& m) { return now.is_learner(m.id); });
   if (add.learner && static_cast<size_t>(learners) >= context.max_learners) {
@@ -110,7 +122,7 @@ Planned plan_add(const raft::Configuration& now, const AddMember& add, const Cha
     if (!enough_started(planned.target)) return std::unexpected(MemberFailure::NotEnoughStarted);
     // The new voter counts as soon as the change is in the log (thesis 4.1) and has yet to start: what must acknowledge
     // it is a majority that includes it. With one of three down this would wait for the newcomer, or for ever.
-    if (!quorum_active(planned.target, context)) return std::unexpected(MemberFailure::Unhealthy);
+    if (!have_quorum(is_active, planned.target, context)) return std::unexpected(MemberFailure::Unhealthy);
   }
   return planned;
 }
@@ -125,7 +137,7 @@ Planned plan_remove(const raft::Configuration& now, const RemoveMember& remove, 
   if (now.is_voter(id)) {
     if (!enough_started(planned.target)) return std::unexpected(MemberFailure::NotEnoughStarted);
     // Removing a member that is down is always welcome; removing a live one must not cost the quorum.
-    if (is_active(context, id) && !quorum_active(planned.target, context)) {
+    if (is_active(context, id) && !have_quorum(is_active, planned.target, context)) {
       return std::unexpected(MemberFailure::Unhealthy);
     }
   }
@@ -152,13 +164,85 @@ Planned plan_promote(const raft::Configuration& now, const PromoteMember& promot
   raft::Member* member = find(planned.target, id);
   if (member == nullptr) return std::unexpected(MemberFailure::NotFound);
   if (!now.is_learner(id)) return std::unexpected(MemberFailure::NotLearner);
-  // etcd: a learner is ready when its log has 90 % of the leader's.
-  const auto p = std::ranges::find(context.progress, id, &raft::Progress::id);
-  const bool ready =
-      p != context.progress.end() && p->recently_active && p->match.value * 10 >= context.last_index.value * 9;
-  if (!ready) return std::unexpected(MemberFailure::LearnerNotReady);
+  if (!is_ready(context, id)) return std::unexpected(MemberFailure::LearnerNotReady);
   member->incoming = raft::Suffrage::Voter;
   if (!enough_started(planned.target)) return std::unexpected(MemberFailure::NotEnoughStarted);
+  return planned;
+}
+
+raft::Member* find_number(raft::Configuration& configuration, uint32_t number) {
+  for (raft::Member& member : configuration.members) {
+    if (record_of(member).number == number) return &member;
+  }
+  return nullptr;
+}
+
+// One joiner of a ReplaceMembers: a member of that number is changed, otherwise one is added.
+std::expected<void, MemberFailure> join(PlannedChange& planned, const JoiningMember& joiner,
+                                        const ChangeContext& context) {
+  auto urls = checked_urls(joiner.peer_urls);
+  if (!urls) return std::unexpected(urls.error());
+  const raft::Suffrage suffrage = joiner.learner ? raft::Suffrage::Learner : raft::Suffrage::Voter;
+  if (raft::Member* const member = find_number(planned.target, joiner.number)) {
+    if (url_in_use(planned.target, *urls, member->id)) return std::unexpected(MemberFailure::PeerUrlExists);
+    MemberRecord record = record_of(*member);
+    std::vector<std::string> known = record.peer_urls;
+    std::ranges::sort(known);
+    if (!std::ranges::includes(known, *urls)) record.peer_urls = *urls;
+    record.zookeeper = joiner.zookeeper;
+    member->info = encode(record);
+    member->incoming = suffrage;
+    planned.subject = member->id;
+    return {};
+  }
+  // Session ids carry the number, so one that may have been given before is not given again (core M1).
+  if (joiner.number > kLastNumber || joiner.number <= planned.target.last_number) {
+    return std::unexpected(MemberFailure::NumbersUsedUp);
+  }
+  if (url_in_use(planned.target, *urls, raft::kNobody)) return std::unexpected(MemberFailure::PeerUrlExists);
+  // An address that was removed in this very second gives an id that is used up: the next second's will do.
+  raft::NodeId id;
+  for (int64_t at_s = context.now.ms / 1000;; ++at_s) {
+    id = raft::NodeId(make_member_id(*urls, context.token, at_s));
+    if (planned.target.find(id) == nullptr && !std::ranges::binary_search(planned.target.removed, id)) break;
+  }
+  planned.target.last_number = joiner.number;
+  planned.target.members.push_back(raft::Member{.id = id,
+                                                .incoming = suffrage,
+                                                .outgoing = raft::Suffrage::None,
+                                                .info = encode(MemberRecord{.number = joiner.number,
+                                                                            .directory_uuid = {},
+                                                                            .name = {},
+                                                                            .peer_urls = *urls,
+                                                                            .client_urls = {},
+                                                                            .zookeeper = joiner.zookeeper})});
+  std::ranges::sort(planned.target.members, {}, &raft::Member::id);
+  planned.subject = id;
+  return {};
+}
+
+Planned plan_replace(const raft::Configuration& now, const ReplaceMembers& replace, const ChangeContext& context) {
+  if (replace.expected_version && *replace.expected_version != now.version) {
+    return std::unexpected(MemberFailure::VersionMismatch);
+  }
+  PlannedChange planned{.target = now, .subject = context.self};
+  std::vector<JoiningMember> joining = replace.joining;
+  std::ranges::stable_sort(joining, {}, &JoiningMember::number);  // of two for one number the second counts
+  std::erase_if(planned.target.members, [&](const raft::Member& member) {
+    const uint32_t number = record_of(member).number;
+    const bool joins = std::ranges::find(joining, number, &JoiningMember::number) != joining.end();
+    const bool named = std::ranges::find(replace.leaving, number) != replace.leaving.end();
+    const bool leaves = !joins && (named || replace.whole);
+    if (leaves) planned.target.removed.push_back(member.id);
+    return leaves;
+  });
+  std::ranges::sort(planned.target.removed);
+  for (const JoiningMember& joiner : joining) {
+    if (auto joined = join(planned, joiner, context); !joined) return std::unexpected(joined.error());
+  }
+  if (!enough_started(planned.target)) return std::unexpected(MemberFailure::NotEnoughStarted);
+  // Learners among them have nothing to vote with before they have caught up: the change would wait for that.
+  if (!have_quorum(is_ready, planned.target, context)) return std::unexpected(MemberFailure::Unhealthy);
   return planned;
 }
 
@@ -172,6 +256,7 @@ Blob encode(const MemberRecord& record) {
   w.bytes(3, record.name);
   for (const std::string& url : record.peer_urls) w.bytes_always(4, url);
   for (const std::string& url : record.client_urls) w.bytes_always(5, url);
+  w.bytes(6, record.zookeeper);
   return Blob(out);
 }
 
@@ -185,6 +270,7 @@ Result<MemberRecord> decode_member(std::string_view bytes) {
       case 3: record.name = r.bytes(); break;
       case 4: record.peer_urls.emplace_back(r.bytes()); break;
       case 5: record.client_urls.emplace_back(r.bytes()); break;
+      case 6: record.zookeeper = r.bytes(); break;
       default: break;
     }
   }
@@ -221,18 +307,22 @@ uint64_t make_cluster_id(std::vector<uint64_t> member_ids, std::string_view toke
 raft::Configuration initial_configuration(const std::vector<InitialMember>& members, std::string_view token) {
   raft::Configuration configuration;
   for (const InitialMember& m : members) {
-    configuration.members.push_back(raft::Member{.id = raft::NodeId(make_member_id({m.peer_url}, token, 0)),
-                                                 .incoming = raft::Suffrage::Voter,
-                                                 .outgoing = raft::Suffrage::None,
-                                                 .info = {}});
+    configuration.members.push_back(
+        raft::Member{.id = raft::NodeId(make_member_id({m.peer_url}, token, 0)),
+                     .incoming = m.learner ? raft::Suffrage::Learner : raft::Suffrage::Voter,
+                     .outgoing = raft::Suffrage::None,
+                     .info = {}});
   }
   // Numbers follow the order of names, which every member sees alike whatever the order of its flag was.
   std::vector<size_t> order(members.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::ranges::sort(order, [&](size_t a, size_t b) { return members[a].name < members[b].name; });
+  uint32_t last = 0;
   for (const size_t i : order) {
+    const uint32_t number = members[i].number > 0 ? members[i].number : ++last;
+    configuration.last_number = std::max(configuration.last_number, number);
     // Like etcd, the initial names are known from the start: they count as started for the reconfiguration check.
-    configuration.members[i].info = encode(MemberRecord{.number = ++configuration.last_number,
+    configuration.members[i].info = encode(MemberRecord{.number = number,
                                                         .directory_uuid = {},
                                                         .name = members[i].name,
                                                         .peer_urls = {members[i].peer_url},
@@ -250,7 +340,9 @@ std::vector<MemberInfo> list_members(const raft::Configuration& configuration) {
                              .name = std::move(record.name),
                              .peer_urls = std::move(record.peer_urls),
                              .client_urls = std::move(record.client_urls),
-                             .is_learner = configuration.is_learner(member.id)});
+                             .is_learner = configuration.is_learner(member.id),
+                             .number = record.number,
+                             .zookeeper = std::move(record.zookeeper)});
   }
   return out;
 }
@@ -270,10 +362,21 @@ std::vector<peer::PeerRecord> peer_records(const raft::Configuration& configurat
 
 std::expected<PlannedChange, MemberFailure> plan_change(const raft::Configuration& now, const MemberChange& change,
                                                         const ChangeContext& context) {
-  if (const auto* add = std::get_if<AddMember>(&change)) return plan_add(now, *add, context);
-  if (const auto* remove = std::get_if<RemoveMember>(&change)) return plan_remove(now, *remove, context);
-  if (const auto* update = std::get_if<UpdateMember>(&change)) return plan_update(now, *update);
-  return plan_promote(now, std::get<PromoteMember>(change), context);
+  struct Visitor {
+    const raft::Configuration& now;
+    const ChangeContext& context;
+    Planned operator()(const AddMember& add) const { return plan_add(now, add, context); }
+    Planned operator()(const RemoveMember& remove) const { return plan_remove(now, remove, context); }
+    Planned operator()(const UpdateMember& update) const { return plan_update(now, update); }
+    Planned operator()(const PromoteMember& promote) const { return plan_promote(now, promote, context); }
+    Planned operator()(const ReplaceMembers& replace) const { return plan_replace(now, replace, context); }
+  };
+  Planned planned = std::visit(Visitor{now, context}, change);
+  if (planned) {
+    ++planned->target.version;
+    planned->target.changed = context.now;
+  }
+  return planned;
 }
 
 }  // namespace witan::node

@@ -21,6 +21,7 @@ struct MemberRecord {
   std::string name;            // empty until the member has started once
   std::vector<std::string> peer_urls;
   std::vector<std::string> client_urls;
+  std::string zookeeper;  // "host:port" where ZooKeeper's clients find it; empty: nowhere
 
   friend bool operator==(const MemberRecord&, const MemberRecord&) = default;
 };
@@ -38,6 +39,8 @@ uint64_t make_cluster_id(std::vector<uint64_t> member_ids, std::string_view toke
 struct InitialMember {
   std::string name;
   std::string peer_url;
+  uint32_t number = 0;  // of all or of none; none: numbers follow the order of the names
+  bool learner = false;
 };
 // The configuration every initial member starts from; equal inputs give equal bytes on every member.
 raft::Configuration initial_configuration(const std::vector<InitialMember>& members, std::string_view token);
@@ -53,6 +56,7 @@ struct ChangeContext {
   raft::NodeId self;                     // the leader
   raft::Index last_index;
   size_t max_learners = 1;
+  bool reachable = true;  // by members that would be added
 };
 struct PlannedChange {
   raft::Configuration target;

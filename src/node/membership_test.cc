@@ -1,5 +1,9 @@
 #include "node/membership.h"
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "node/calls.h"
@@ -34,6 +38,26 @@ TEST(Membership, EveryMemberComputesTheSameStart) {
   EXPECT_EQ(raft::encode(three()), raft::encode(other_order));
   EXPECT_NE(raft::encode(three()), raft::encode(initial_configuration(
                                        {{"n1", "http://a:1"}, {"n2", "http://b:2"}, {"n3", "http://c:3"}}, "u")));
+}
+
+TEST(Membership, NumbersAndLearnersOfTheStartAreThoseThatWereTold) {
+  const auto told = initial_configuration({{.name = "10", .peer_url = "http://a:1", .number = 10, .learner = false},
+                                           {.name = "9", .peer_url = "http://b:2", .number = 9, .learner = true}},
+                                          "t");
+  std::vector<std::pair<uint32_t, bool>> seen;
+  for (const MemberInfo& member : list_members(told)) seen.emplace_back(member.number, member.is_learner);
+  std::ranges::sort(seen);
+  EXPECT_EQ(seen, (std::vector<std::pair<uint32_t, bool>>{{9, true}, {10, false}}));
+  EXPECT_EQ(told.last_number, 10u) << "the next member gets a number that nobody had";
+}
+
+TEST(Membership, NobodyIsAddedToAMemberThatCannotBeReached) {
+  const auto now = initial_configuration({{"n1", "http://a:1"}}, "t");
+  auto context = healthy(now);
+  EXPECT_TRUE(plan_change(now, AddMember{{"d:4"}, false}, context).has_value());
+  context.reachable = false;
+  EXPECT_EQ(plan_change(now, AddMember{{"d:4"}, false}, context).error(), MemberFailure::Unhealthy);
+  EXPECT_EQ(plan_change(now, AddMember{{"d:4"}, true}, context).error(), MemberFailure::Unhealthy);
 }
 
 TEST(Membership, IdsAreEtcds) {
@@ -102,10 +126,129 @@ TEST(Membership, OnlyACaughtUpLearnerIsPromoted) {
   EXPECT_EQ(plan_change(with, PromoteMember{now.members[0].id.value}, context).error(), MemberFailure::NotLearner);
 }
 
+// ---- several changes in one ----
+
+// The numbers of those who vote, then of those who do not.
+std::vector<std::vector<uint32_t>> numbers(const raft::Configuration& configuration) {
+  std::vector<std::vector<uint32_t>> out(2);
+  for (const MemberInfo& member : list_members(configuration)) out[member.is_learner ? 1 : 0].push_back(member.number);
+  for (auto& part : out) std::ranges::sort(part);
+  return out;
+}
+
+MemberRecord record_of_number(const raft::Configuration& configuration, uint32_t number) {
+  for (const raft::Member& member : configuration.members) {
+    if (record_of(member).number == number) return record_of(member);
+  }
+  return {};
+}
+
+using Numbers = std::vector<std::vector<uint32_t>>;
+
+TEST(ReplacingMembers, SomeJoinAndSomeLeaveAtOnce) {
+  const auto now = three();
+  const ReplaceMembers replace{.joining = {{.number = 7, .peer_urls = {"g:7"}, .zookeeper = "g:2181", .learner = false},
+                                           {.number = 5, .peer_urls = {"e:5"}, .zookeeper = "e:2181", .learner = true}},
+                               .leaving = {2, 99}};
+  const auto planned = plan_change(now, replace, healthy(now));
+  ASSERT_TRUE(planned.has_value());
+  EXPECT_EQ(numbers(planned->target), (Numbers{{1, 3, 7}, {5}}));
+  EXPECT_EQ(planned->target.last_number, 7u);
+  EXPECT_EQ(planned->target.removed.size(), 1u);
+  EXPECT_EQ(planned->target.version, now.version + 1);
+  EXPECT_EQ(planned->target.changed.ms, 1'700'000'000'000);
+  EXPECT_TRUE(std::ranges::is_sorted(planned->target.members, {}, &raft::Member::id));
+  const MemberRecord five = record_of_number(planned->target, 5);
+  EXPECT_EQ(five.peer_urls, std::vector<std::string>{"http://e:5"});
+  EXPECT_EQ(five.zookeeper, "e:2181");
+}
+
+TEST(ReplacingMembers, AWholeListKeepsOnlyWhomItNames) {
+  const auto now = three();
+  const ReplaceMembers replace{.joining = {{.number = 1, .peer_urls = {"a:1"}, .zookeeper = "a:2181"},
+                                           {.number = 2, .peer_urls = {"x:2"}, .zookeeper = "x:2181"}},
+                               .whole = true};
+  const auto planned = plan_change(now, replace, healthy(now));
+  ASSERT_TRUE(planned.has_value());
+  EXPECT_EQ(numbers(planned->target), (Numbers{{1, 2}, {}}));
+  EXPECT_EQ(record_of_number(planned->target, 2).peer_urls, std::vector<std::string>{"http://x:2"});
+  EXPECT_EQ(record_of_number(planned->target, 2).name, "n2") << "it is the member that it was";
+}
+
+TEST(ReplacingMembers, AMemberChangesWhatItIsAndWhereButStaysWho) {
+  auto now = three();
+  now.version = 9;
+  raft::Member& first = now.members[0];
+  MemberRecord record = record_of(first);
+  record.peer_urls = {"http://a:1", "http://z:1"};
+  first.info = encode(record);
+  const uint32_t number = record.number;
+  const ReplaceMembers demote{
+      .joining = {{.number = number, .peer_urls = {"z:1"}, .zookeeper = "z:2181", .learner = true}},
+      .leaving = {number},
+      .expected_version = 9};
+  const auto planned = plan_change(now, demote, healthy(now));
+  ASSERT_TRUE(planned.has_value());
+  EXPECT_EQ(numbers(planned->target)[1], std::vector<uint32_t>{number});
+  EXPECT_EQ(planned->target.members[0].id, first.id);
+  EXPECT_TRUE(planned->target.removed.empty());
+  EXPECT_EQ(record_of_number(planned->target, number).peer_urls.size(), 2u) << "one of its addresses is no change";
+  auto later = demote;
+  later.expected_version = 8;
+  EXPECT_EQ(plan_change(now, later, healthy(now)).error(), MemberFailure::VersionMismatch);
+}
+
+TEST(ReplacingMembers, NumbersAndAddressesAreNotGivenTwice) {
+  const auto now = three();
+  const auto context = healthy(now);
+  const auto joins = [&](uint32_t number, const std::string& url) {
+    return plan_change(now, ReplaceMembers{.joining = {{.number = number, .peer_urls = {url}, .learner = true}}},
+                       context);
+  };
+  EXPECT_EQ(joins(0, "d:4").error(), MemberFailure::NumbersUsedUp);
+  EXPECT_EQ(joins(255, "d:4").error(), MemberFailure::NumbersUsedUp);
+  EXPECT_EQ(joins(4, "a:1").error(), MemberFailure::PeerUrlExists);
+  EXPECT_EQ(joins(1, "b:2").error(), MemberFailure::PeerUrlExists);
+  EXPECT_EQ(joins(4, "nonsense").error(), MemberFailure::BadUrls);
+  const auto gone = plan_change(now, ReplaceMembers{.leaving = {2}}, context);
+  ASSERT_TRUE(gone.has_value());
+  const ReplaceMembers again{.joining = {{.number = 2, .peer_urls = {"b:2"}, .learner = true}}};
+  EXPECT_EQ(plan_change(gone->target, again, context).error(), MemberFailure::NumbersUsedUp);
+  const ReplaceMembers anew{.joining = {{.number = 4, .peer_urls = {"b:2"}, .learner = true}}};
+  EXPECT_TRUE(plan_change(gone->target, anew, context).has_value());
+}
+
+TEST(ReplacingMembers, AnAddressMayComeBackInTheSecondItLeft) {
+  const auto now = three();
+  const auto context = healthy(now);
+  const auto joins = [](uint32_t number) {
+    return ReplaceMembers{.joining = {{.number = number, .peer_urls = {"d:4"}, .learner = true}}};
+  };
+  const auto in = plan_change(now, joins(4), context);
+  const auto out = plan_change(in->target, ReplaceMembers{.leaving = {4}}, context);
+  const auto back = plan_change(out->target, joins(5), context);
+  ASSERT_TRUE(back.has_value());
+  EXPECT_NE(back->subject, in->subject);
+}
+
+TEST(ReplacingMembers, AQuorumOfTheNewOnesMustBeThereAndKnowEverything) {
+  const auto now = three();
+  auto context = healthy(now);
+  EXPECT_EQ(plan_change(now, ReplaceMembers{.leaving = {1, 2, 3}}, context).error(), MemberFailure::NotEnoughStarted);
+  const ReplaceMembers two_more{.joining = {{.number = 4, .peer_urls = {"d:4"}}, {.number = 5, .peer_urls = {"e:5"}}}};
+  EXPECT_TRUE(plan_change(now, two_more, context).has_value()) << "three of five run";
+  context.progress[1].recently_active = false;
+  EXPECT_EQ(plan_change(now, two_more, context).error(), MemberFailure::Unhealthy);
+  context.progress[1].recently_active = true;
+  context.progress[1].match = raft::Index(50);
+  EXPECT_EQ(plan_change(now, two_more, context).error(), MemberFailure::Unhealthy) << "it runs, but far behind";
+}
+
 TEST(Calls, SurviveARoundTripAndRefusalsStayRefusals) {
-  const auto commands = decode_forward(encode_forward({Blob("a"), Blob("bb")}).view());
-  ASSERT_TRUE(commands.has_value());
-  EXPECT_EQ((*commands)[1].view(), "bb");
+  const auto forwarded = decode_forward(encode_forward(raft::Term(7), {Blob("a"), Blob("bb")}).view());
+  ASSERT_TRUE(forwarded.has_value());
+  EXPECT_EQ(forwarded->term, raft::Term(7));
+  EXPECT_EQ(forwarded->commands[1].view(), "bb");
   const Blob refusal = encode_refusal(Error{Code::NotLeader, "no"});
   EXPECT_EQ(decode_accepted(refusal.view()).error(), (Error{Code::NotLeader, "no"}));
   EXPECT_EQ(decode_index(refusal.view()).error().code, Code::NotLeader);
@@ -113,6 +256,23 @@ TEST(Calls, SurviveARoundTripAndRefusalsStayRefusals) {
   const auto change = decode_change(encode_change(UpdateMember{7, {"http://x:1"}}).view());
   ASSERT_TRUE(change.has_value());
   EXPECT_EQ(std::get<UpdateMember>(*change).id, 7u);
+  const ReplaceMembers replace{.joining = {{.number = 4, .peer_urls = {"d:4"}, .zookeeper = "d:1", .learner = true}},
+                               .leaving = {1, 2},
+                               .whole = true,
+                               .expected_version = 0};
+  const auto replaced = decode_change(encode_change(replace).view());
+  ASSERT_TRUE(replaced.has_value());
+  EXPECT_EQ(std::get<ReplaceMembers>(*replaced), replace);
+  const MembersChanged result{.members = {{.id = 7, .number = 3, .zookeeper = "c:1"}},
+                              .version = 12,
+                              .changed = WallTime{1'700'000'000'123},
+                              .subject = 7,
+                              .term = 2};
+  const auto answered = decode_change_result(encode_change_result(result).view());
+  ASSERT_TRUE(answered.has_value() && answered->has_value());
+  EXPECT_EQ((*answered)->version, 12u);
+  EXPECT_EQ((*answered)->changed.ms, 1'700'000'000'123);
+  EXPECT_EQ((*answered)->members[0].zookeeper, "c:1");
   const auto failed = decode_change_result(encode_change_result(std::unexpected(MemberFailure::NotFound)).view());
   ASSERT_TRUE(failed.has_value());
   EXPECT_EQ(failed->error(), MemberFailure::NotFound);

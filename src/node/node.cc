@@ -9,6 +9,7 @@
 #include "node/bridge.h"
 #include "node/calls.h"
 #include "node/consensus.h"
+#include "node/data_directory.h"
 #include "node/identity.h"
 #include "node/log_writer.h"
 #include "node/membership.h"
@@ -19,56 +20,6 @@
 
 namespace witan::node {
 namespace {
-
-std::string log_directory(const Options& options) { return options.data_dir + "/log"; }
-std::string snapshot_directory(const Options& options) { return options.data_dir + "/snapshots"; }
-
-Result<std::unique_ptr<env::DirectoryLock>> lock_directory(const Options& options, env::Disk& disk) {
-  if (auto made = disk.make_directory(options.data_dir); !made) return std::unexpected(made.error());
-  return disk.lock(options.data_dir);
-}
-
-wal::LogOptions log_options(const Options& options, const World& world) {
-  wal::LogOptions log;
-  log.segment_bytes = options.log_segment_bytes;
-  log.seed = Rng(world.seed).fork("log").next();
-  return log;
-}
-
-// A founder's log begins with the membership, the same entry on every member: it is the only record there is (core M2).
-Result<> found_log(const Options& options, const World& world, const Identity& identity) {
-  auto opened =
-      wal::Log::open(world.disk, log_directory(options), log_options(options, world), Logger(world.log, "log"));
-  if (!opened) return std::unexpected(opened.error());
-  if (identity.initial_configuration.empty()) return {};
-  const raft::Entry membership{.term = raft::Term(1),
-                               .index = raft::Index(1),
-                               .kind = raft::EntryKind::Membership,
-                               .data = Blob(identity.initial_configuration)};
-  return opened->log->append(wal::Batch{.hard_state = raft::HardState{raft::Term(1), raft::kNobody, raft::Index(1)},
-                                        .cut_from = {},
-                                        .entries = std::span(&membership, 1),
-                                        .restart_after = {}});
-}
-
-// What an interrupted start left behind. Nobody was promised anything: the identity is written last.
-Result<> clear_leftovers(const Options& options, env::Disk& disk) {
-  for (const std::string& directory : {log_directory(options), snapshot_directory(options)}) {
-    const auto names = disk.list(directory);
-    if (!names && names.error().code == Code::NotFound) continue;
-    if (!names) return std::unexpected(names.error());
-    for (const std::string& name : *names) {
-      if (auto removed = disk.remove(directory + "/" + name); !removed) return removed;
-    }
-  }
-  return {};
-}
-
-Result<> settle(const Options& options, const World& world, const Identity& identity) {
-  if (auto cleared = clear_leftovers(options, world.disk); !cleared) return cleared;
-  if (auto founded = found_log(options, world, identity); !founded) return founded;
-  return write_identity(world.disk, options.data_dir, identity);
-}
 
 // Bug::AppliedIndexApartFromEffects: what the log knows to be committed is taken for applied.
 void believe_commit(raft::Initial& initial, raft::SnapshotMeta& applied) {
@@ -95,14 +46,15 @@ void Node::prepare(const Options& options, const World& world, Function<void(Res
   if (*present) return reply({});
   Rng rng = Rng(world.seed).fork("uuid");
   const std::string uuid = make_uuid(rng);
+  const Ground ground{.disk = world.disk, .log = world.log, .seed = world.seed};
   if (!options.join_existing) {
     const auto identity = found_cluster(options, uuid);
-    return reply(identity ? settle(options, world, *identity) : Result<>(std::unexpected(identity.error())));
+    return reply(identity ? settle(options, ground, *identity) : Result<>(std::unexpected(identity.error())));
   }
   join_cluster(options, world, uuid,
-               [options, world, lock = std::move(*lock), done = std::move(done)](Result<Identity> identity) mutable {
+               [options, ground, lock = std::move(*lock), done = std::move(done)](Result<Identity> identity) mutable {
                  Result<> result =
-                     identity ? settle(options, world, *identity) : Result<>(std::unexpected(identity.error()));
+                     identity ? settle(options, ground, *identity) : Result<>(std::unexpected(identity.error()));
                  lock.reset();
                  done(std::move(result));
                });
@@ -182,7 +134,7 @@ void Node::Core::make_snapshots(std::shared_ptr<wal::SnapshotFiles> files, uint6
 }
 
 Result<raft::Initial> Node::Core::open_log(const raft::SnapshotMeta& snapshot) {
-  wal::LogOptions log_opts = log_options(options, world);
+  wal::LogOptions log_opts = log_options(options, world.seed);
   log_opts.snapshot_index = snapshot.index;
   log_opts.may_create = false;  // prepare() made it: a member that lost its log has lost its vote (core M1)
   auto opened = wal::Log::open(world.disk, log_directory(options), log_opts, logger.named("log"));
@@ -222,9 +174,12 @@ StateOptions Node::Core::state_options() const {
   out.snapshot_entries = options.snapshot_entries;
   out.snapshot_bytes = options.snapshot_bytes;
   out.keep_entries = options.keep_entries;
+  out.session_allowance = options.session_allowance;
+  out.idle_scan = options.idle_scan;
   out.witness = world.witness;
   out.settings.history_bytes = options.history_bytes;
   out.settings.memory_quota_bytes = options.memory_quota > 0 ? options.memory_quota : -1;
+  out.settings.enforce_node_quotas = options.enforce_node_quotas ? 1 : -1;
   // etcd's minimum: one and a half election timeouts, in whole seconds.
   const auto election_ms = std::chrono::duration_cast<milliseconds>(options.election).count();
   out.settings.min_lease_ttl_ms = (election_ms * 3 / 2 + 999) / 1000 * 1000;
@@ -245,6 +200,7 @@ void Node::Core::assemble(raft::Initial initial, std::unique_ptr<store::Store> s
   consensus_options.token = identity.token;
   consensus_options.cluster_id = identity.cluster_id;
   consensus_options.known_peers = known_peers();
+  consensus_options.reachable = !options.peer_listen.host.empty();
   consensus_options.witness = world.witness;
   Rng rng(world.seed);
   consensus = std::make_unique<Consensus>(std::move(consensus_options), std::move(initial), world.loop, *log, *transfer,
@@ -280,7 +236,8 @@ MemberRecord Node::Core::own_record() const {
                       .directory_uuid = identity.directory_uuid,
                       .name = options.name,
                       .peer_urls = {options.peer_url},
-                      .client_urls = options.client_urls};
+                      .client_urls = options.client_urls,
+                      .zookeeper = options.zookeeper};
 }
 
 Node::Node(std::unique_ptr<Core> core) : core_(std::move(core)) {}
@@ -294,7 +251,9 @@ std::unique_ptr<Client> Node::make_client(env::Loop& loop) {
 }
 
 Result<> Node::start() {
-  if (auto listening = core_->peers->listen(core_->options.peer_listen); !listening) return listening;
+  if (!core_->options.peer_listen.host.empty()) {
+    if (auto listening = core_->peers->listen(core_->options.peer_listen); !listening) return listening;
+  }
   core_->world.state_loop.post([state = core_->state.get()] { state->start(); });
   core_->consensus->start();
   core_->consensus->publish(core_->own_record(), [core = core_.get()] {

@@ -23,14 +23,17 @@ namespace witan::node {
 struct Options {
   std::string name = "n1";
   std::string data_dir;
-  env::Address peer_listen;
+  env::Address peer_listen;              // without a host: nobody can connect, as suits a member that is alone
   std::string peer_url;                  // how other members reach this one
   std::vector<std::string> client_urls;  // told to clients
+  std::string zookeeper;                 // "host:port", told to ZooKeeper's clients; empty: none are served
 
   // Read only when the data directory is empty.
   struct Initial {
     std::string name;
     std::string peer_url;
+    uint32_t number = 0;   // 1-254 and different, of all or of none; none: by the order of the names
+    bool learner = false;  // of not all
   };
   std::vector<Initial> initial_cluster;
   bool join_existing = false;
@@ -45,7 +48,10 @@ struct Options {
   size_t max_request_bytes = 1536 * 1024;
   Duration auto_compaction = seconds(3600);
   int64_t history_bytes = int64_t{1} << 30;
-  int64_t memory_quota = 0;  // 0: none
+  int64_t memory_quota = 0;                         // 0: none
+  bool enforce_node_quotas = false;                 // hard quotas of ZooKeeper's view refuse writes
+  Duration session_allowance = milliseconds(1000);  // see StateOptions
+  Duration idle_scan = seconds(60);
 
   // How replication is cut into pieces (raft::Options). No flags: these suit everybody but tests.
   size_t max_append_bytes = size_t{1} << 20;

@@ -1,6 +1,10 @@
 // Whole members: what only shows when all rooms work together.
 #include "node/node.h"
 
+#include <algorithm>
+#include <deque>
+#include <map>
+
 #include <gtest/gtest.h>
 
 #include "node/snapshots.h"
@@ -137,6 +141,81 @@ TEST(Members, AStopHandsTheLeadOver) {
   EXPECT_LT(cluster.loop().now() - begin, milliseconds(500)) << "no election timeout was waited for";
 }
 
+// ---- Their list ---------------------------------------------------------------------------------
+
+std::string shown(uint32_t number, bool learner) {
+  return learner ? fmt::format("[{}]", number) : fmt::format("{}", number);
+}
+
+// What a loop is told of the members: for each version their numbers, as in "12[3]" when 3 is a learner.
+class Told final : public Listener {
+ public:
+  explicit Told(Client& client) : client_(client) { client.listen(*this); }
+  void on_changes(std::span<const store::ChangeBatchPtr>) override {}
+  void on_gap(store::Revision, store::Revision) override {}
+  void on_stop() override {}
+  void on_view(const View&) override {
+    client_.members(Consistency::Local, [this](Answer<std::vector<MemberInfo>> members) {
+      std::ranges::sort(*members, {}, &MemberInfo::number);
+      std::string text;
+      for (const MemberInfo& member : *members) text += shown(member.number, member.is_learner);
+      const auto [known, fresh] = versions.emplace(client_.view().members_version, text);
+      EXPECT_EQ(known->second, text) << "version " << known->first;
+      EXPECT_EQ(known->first, versions.rbegin()->first) << "it does not go back";
+    });
+  }
+
+  std::map<uint64_t, std::string> versions;
+
+ private:
+  Client& client_;
+};
+
+// A demotion and a removal at once take a joint configuration, which no client must see.
+TEST(Members, AreListedAsTheyAreBeforeAChangeOrBehindIt) {
+  Cluster cluster(5);
+  cluster.start();
+  Member* leader = cluster.leader();
+  ASSERT_NE(leader, nullptr);
+  Member& follower = leader == &cluster[0] ? cluster[1] : cluster[0];
+  cluster.loop().run_for(seconds(2));  // all have told the group who they are
+  std::deque<Told> told;
+  for (size_t i = 0; i < 5; ++i) told.emplace_back(cluster[i].client());
+  cluster.loop().run_for(seconds(1));
+  const uint64_t before = told[0].versions.rbegin()->first;
+  ASSERT_EQ(told[0].versions.rbegin()->second, "12345");
+  std::vector<uint32_t> others;
+  std::vector<MemberInfo> members;
+  follower.client().members(Consistency::Local, [&](Answer<std::vector<MemberInfo>> m) { members = std::move(*m); });
+  cluster.run_until([&] { return !members.empty(); });
+  JoiningMember demoted;
+  for (const MemberInfo& member : members) {
+    if (member.id == leader->id() || member.id == follower.id()) continue;
+    others.push_back(member.number);
+    demoted = {.number = member.number, .peer_urls = member.peer_urls, .zookeeper = "z:1", .learner = true};
+  }
+  std::optional<std::expected<MembersChanged, MemberFailure>> result;
+  follower.client().change_members(
+      ReplaceMembers{.joining = {demoted}, .leaving = {others[0]}, .expected_version = before},
+      [&](auto r) { result = std::move(r); });
+  ASSERT_TRUE(cluster.run_until([&] { return result.has_value(); }));
+  ASSERT_TRUE(result->has_value());
+  EXPECT_EQ((*result)->version, before + 1);
+  EXPECT_EQ((*result)->members.size(), 4u);
+  ASSERT_TRUE(cluster.run_until(
+      [&] { return told[0].versions.contains(before + 1) || told[1].versions.contains(before + 1); }));
+  cluster.loop().run_for(seconds(1));
+  std::string expected;
+  for (uint32_t number = 1; number <= 5; ++number) {
+    if (number != others[0]) expected += shown(number, number == demoted.number);
+  }
+  const std::map<uint64_t, std::string> both{{before, "12345"}, {before + 1, expected}};
+  for (uint32_t number = 1; number <= 5; ++number) {
+    if (number == others[0]) continue;
+    EXPECT_EQ(told[number - 1].versions, both) << "member " << number;
+  }
+}
+
 // ---- Upkeep -------------------------------------------------------------------------------------
 
 TEST(Upkeep, HistoryIsBoundedByTime) {  // core S3
@@ -191,7 +270,8 @@ TEST(Upkeep, AFullMemoryRaisesNoSpaceUntilThereIsRoom) {  // core S3
 // ---- Core S7 ------------------------------------------------------------------------------------
 
 // Replaces the newest snapshot of a member that does not run by another state at the same entry.
-void falsify_snapshot(Member& member) {
+void falsify_snapshot(Member& member,
+                      const std::vector<store::Body>& commands = {store::Put{.key = "false", .value = "v"}}) {
   const std::string directory = member.options().data_dir + "/snapshots";
   auto files = wal::SnapshotFiles::open(member.disk(), directory, Logger());
   ASSERT_TRUE(files.has_value());
@@ -199,9 +279,11 @@ void falsify_snapshot(Member& member) {
   ASSERT_TRUE(newest.has_value() && newest->has_value());
   const raft::SnapshotMeta meta = (*newest)->meta;
   store::Store other;
-  const std::string command =
-      std::string(store::encode(store::Command{.header = {}, .body = store::Put{.key = "false", .value = "v"}}).view());
-  other.apply(meta.index.value, *store::decode(command), false);
+  uint64_t index = meta.index.value - commands.size();
+  for (const store::Body& body : commands) {
+    const Blob command = store::encode(store::Command{.header = {}, .body = body});
+    other.apply(++index, *store::decode(command.view()), false);
+  }
   for (const std::string& path : member.disk().paths()) {
     if (!path.starts_with(directory)) continue;
     ASSERT_TRUE(member.disk().remove(path));
@@ -216,10 +298,11 @@ void falsify_snapshot(Member& member) {
 }
 
 // Its disk is right again as soon as it runs.
-void restart_wrong_in_memory(Member& member) {
+void restart_wrong_in_memory(Member& member,
+                             const std::vector<store::Body>& commands = {store::Put{.key = "false", .value = "v"}}) {
   member.kill();
   const wal::MemoryDisk sound = member.disk().copy();
-  ASSERT_NO_FATAL_FAILURE(falsify_snapshot(member));
+  ASSERT_NO_FATAL_FAILURE(falsify_snapshot(member, commands));
   member.start();
   for (const std::string& path : sound.paths()) {
     if (path.find("/snapshots/") != std::string::npos) member.disk().put(path, wal::MemoryDisk(sound).bytes(path));
@@ -267,6 +350,45 @@ TEST(Digests, AMinorityThatIsWrongInMemoryRebuilds) {
   EXPECT_TRUE(is_done(cluster.put(wrong, "after", "v")));
   cluster.loop().run_for(seconds(5));
   EXPECT_FALSE(wrong.fatal().has_value());
+}
+
+class SessionNotes final : public Listener {
+ public:
+  void on_changes(std::span<const store::ChangeBatchPtr> /*batches*/) override {}
+  void on_gap(store::Revision /*from*/, store::Revision /*to*/) override {}
+  void on_view(const View& /*view*/) override {}
+  void on_stop() override {}
+  void on_session(const SessionNews& news) override { told[news.id] = news.generation; }
+
+  std::map<store::LeaseId, uint64_t> told;
+};
+
+// Nobody has seen the entries that moved and ended them; their connections here must hear of it all the same.
+TEST(Digests, AReplacedStateTellsWhatBecameOfItsSessions) {  // core L5
+  Cluster cluster(3, with_snapshots);
+  cluster.start();
+  Member* leader = cluster.leader();
+  ASSERT_NE(leader, nullptr);
+  const store::SessionOpen open{.member_number = 1, .salt = 7, .ttl_ms = 600'000};
+  store::LeaseId moved;
+  const auto note = [&](const Outcome& outcome) {
+    moved = std::get<store::LeaseGrantResult>(std::get<Done>(outcome).reply.result).id;
+  };
+  leader->client().propose(open, note);
+  ASSERT_TRUE(cluster.run_until([&] { return moved != store::LeaseId(0); }));
+  leader->client().propose(store::SessionAttach{.id = moved}, note);
+  ASSERT_NO_FATAL_FAILURE(fill(cluster));
+  Member& wrong = leader == &cluster[0] ? cluster[1] : cluster[0];
+  // The first one is the one that was moved; the others are of this member's imagination.
+  const store::Put sign{.key = "false", .value = "v"};
+  ASSERT_NO_FATAL_FAILURE(
+      restart_wrong_in_memory(wrong, {open, open, store::LeaseGrant{.id = store::LeaseId(3)}, sign}));
+  SessionNotes notes;
+  wrong.client().listen(notes);
+  ASSERT_EQ(cluster.local(wrong, "false"), "v");
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.local(wrong, "false").empty(); }));
+  ASSERT_TRUE(cluster.run_until([&] { return notes.told.size() == 2; }));
+  EXPECT_EQ(notes.told, (std::map<store::LeaseId, uint64_t>{{moved, 2}, {moved + 1, 0}}));
 }
 
 TEST(Digests, AWrongLeaderHandsOver) {

@@ -56,6 +56,8 @@ void Port::receive(std::vector<Delivery> deliveries) {
       revision_ = attached->revision;
       view_ = attached->view;
       if (listener_ != nullptr) listener_->on_view(view_);
+    } else if (const auto* news = std::get_if<SessionNews>(&delivery)) {
+      if (listener_ != nullptr) listener_->on_session(*news);
     } else if (listener_ != nullptr) {
       listener_->on_stop();
     }
@@ -80,6 +82,38 @@ void Port::propose(const store::Body& body, Function<void(Outcome)> done) {
 
 void Port::read(const store::Body& body, Consistency consistency, Function<void(Answer<Done>)> done) {
   submit(ReadRequest{store::encode(store::Command{.header = {}, .body = body}), consistency, std::move(done)});
+}
+
+namespace {
+
+Blob encode_for(const Caller& caller, const store::Body& body) {
+  store::Command command{.header = {}, .body = body};
+  command.header.session = caller.session;
+  command.header.attach_generation = caller.generation;
+  command.header.principals = caller.principals;
+  return store::encode(command);
+}
+
+}  // namespace
+
+Ticket Port::propose_as(const Caller& caller, const store::Body& body, Function<void(Outcome)> done) {
+  Blob command = encode_for(caller, body);
+  if (command.size() > max_request_bytes_) {
+    // In its place among the others, which may already be on their way.
+    submit(ProposalRequest{.command = {},
+                           .done = std::move(done),
+                           .session = caller.session,
+                           .generation = caller.generation,
+                           .ticket = 0,
+                           .too_large = true});
+    return 0;
+  }
+  submit(ProposalRequest{std::move(command), std::move(done), caller.session, caller.generation, ++last_ticket_});
+  return last_ticket_;
+}
+
+void Port::read_as(const Caller& caller, const store::Body& body, Ticket after, Function<void(Answer<Done>)> done) {
+  submit(ReadRequest{encode_for(caller, body), Consistency::Local, std::move(done), after});
 }
 
 // An answer computed on the state's loop, on its way to `done` on this one, behind everything posted before it.
@@ -109,6 +143,34 @@ void Port::history(HistoryRequest request, Function<void(Answer<History>)> done)
       history.caught_up = history.through >= slice->current;
     }
     answer(state, id, std::move(done), Answer<History>(std::move(history)));
+  }));
+}
+
+void Port::sync(Function<void(Answer<store::Revision>)> done) {
+  submit(StateTask([id = id_, done = std::move(done)](State& state) mutable {
+    state.reads().ask([&state, id, done = std::move(done)](Answer<raft::Index> ready) mutable {
+      using Synced = Answer<store::Revision>;
+      answer(state, id, std::move(done),
+             ready ? Synced(state.store().revision()) : Synced(std::unexpected(std::move(ready.error()))));
+    });
+  }));
+}
+
+void Port::renew_sessions(std::vector<store::LeaseId> ids, Function<void(Answer<std::vector<store::LeaseId>>)> done) {
+  submit(StateTask([id = id_, ids = std::move(ids), done = std::move(done)](State& state) mutable {
+    std::vector<LeaseName> names;
+    names.reserve(ids.size());
+    for (const store::LeaseId lease : ids) names.push_back({lease, store::LeaseKind::ZooKeeper});
+    state.leases().renew(std::move(names), [&state, id, ids = std::move(ids),
+                                            done = std::move(done)](Answer<std::vector<int64_t>> ttls) mutable {
+      using Ended = Answer<std::vector<store::LeaseId>>;
+      if (!ttls) return answer(state, id, std::move(done), Ended(std::unexpected(std::move(ttls.error()))));
+      std::vector<store::LeaseId> ended;
+      for (size_t i = 0; i < ids.size(); ++i) {
+        if ((*ttls)[i] == 0) ended.push_back(ids[i]);
+      }
+      answer(state, id, std::move(done), Ended(std::move(ended)));
+    });
   }));
 }
 
@@ -190,6 +252,18 @@ void Port::move_leader(MemberId to, Function<void(Result<>)> done) {
 void Port::status(Function<void(Status)> done) {
   submit(StateTask([id = id_, done = std::move(done)](State& state) mutable {
     answer(state, id, std::move(done), state.status());
+  }));
+}
+
+void Port::census(bool with_sessions, Function<void(Census)> done) {
+  submit(StateTask([id = id_, with_sessions, done = std::move(done)](State& state) mutable {
+    Census census = state.census(with_sessions);
+    if (!state.current_standing().leading) return answer(state, id, std::move(done), std::move(census));
+    state.agreement().describe_leading([&state, id, done = std::move(done),
+                                        census = std::move(census)](std::optional<Census::Leading> leading) mutable {
+      census.leading = leading;
+      answer(state, id, std::move(done), std::move(census));
+    });
   }));
 }
 

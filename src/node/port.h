@@ -21,11 +21,16 @@ using PortId = uint32_t;
 struct ProposalRequest {
   Blob command;
   Function<void(Outcome)> done;
+  store::LeaseId session;  // with its generation and ticket: see Client::propose_as
+  uint64_t generation = 0;
+  Ticket ticket = 0;
+  bool too_large = false;  // there is no command: it is refused in its turn
 };
 struct ReadRequest {
   Blob command;
   Consistency consistency = Consistency::Linearizable;
   Function<void(Answer<Done>)> done;
+  Ticket after = 0;  // not before the outcome of this one is there
 };
 // Everything rarer: runs on the state's loop.
 using StateTask = Function<void(State&)>;
@@ -50,7 +55,8 @@ struct Attached {
   View view;
 };
 struct Stopping {};
-using Delivery = std::variant<store::ChangeBatchPtr, ProposalReply, ReadReply, Gap, View, Attached, Stopping, Task>;
+using Delivery =
+    std::variant<store::ChangeBatchPtr, ProposalReply, ReadReply, Gap, View, Attached, Stopping, Task, SessionNews>;
 
 // Bytes of change batches that were posted to a loop and not yet handled there. Written by both sides.
 struct Backlog {
@@ -73,6 +79,11 @@ class Port final : public Client {
   store::Revision revision() const override { return revision_; }
   void listen(Listener& listener) override;
   void propose(const store::Body& body, Function<void(Outcome)> done) override;
+  Ticket propose_as(const Caller& caller, const store::Body& body, Function<void(Outcome)> done) override;
+  void read_as(const Caller& caller, const store::Body& body, Ticket after, Function<void(Answer<Done>)> done) override;
+  void sync(Function<void(Answer<store::Revision>)> done) override;
+  void renew_sessions(std::vector<store::LeaseId> ids,
+                      Function<void(Answer<std::vector<store::LeaseId>>)> done) override;
   void read(const store::Body& body, Consistency consistency, Function<void(Answer<Done>)> done) override;
   void history(HistoryRequest request, Function<void(Answer<History>)> done) override;
   void renew_lease(store::LeaseId id, store::LeaseKind kind, Function<void(Answer<LeaseRenewal>)> done) override;
@@ -82,6 +93,7 @@ class Port final : public Client {
   void change_members(MemberChange change, Function<void(std::expected<MembersChanged, MemberFailure>)> done) override;
   void move_leader(MemberId to, Function<void(Result<>)> done) override;
   void status(Function<void(Status)> done) override;
+  void census(bool with_sessions, Function<void(Census)> done) override;
   void hash_kv(store::Revision revision, Function<void(std::expected<KvHash, HashFailure>)> done) override;
   void snapshot(Function<void(Answer<std::unique_ptr<SnapshotStream>>)> done) override;
 
@@ -103,6 +115,7 @@ class Port final : public Client {
   std::shared_ptr<Port*> self_ = std::make_shared<Port*>(this);
 
   Listener* listener_ = nullptr;
+  Ticket last_ticket_ = 0;
   View view_;
   store::Revision revision_{0};
   std::vector<Submission> outgoing_;

@@ -20,9 +20,11 @@ State::State(StateOptions options, std::unique_ptr<store::Store> store, raft::Sn
              Snapshots& snapshots, Logger logger)
     : options_(std::move(options)), loop_(loop), snapshots_(snapshots), logger_(logger), store_(std::move(store)),
       applied_(applied.index), applied_term_(applied.term), applied_configuration_(applied.configuration),
-      configuration_(std::move(applied.configuration)), reads_(loop, options_.request_timeout, milliseconds(20)),
-      leases_(loop, options_.election, reads_, logger.named("lease")),
+      members_(applied.configuration), configuration_(std::move(applied.configuration)),
+      reads_(loop, options_.request_timeout, milliseconds(20)),
+      leases_(loop, options_.election, options_.session_allowance, reads_, logger.named("lease")),
       auditor_(options_.self, options_.election, remedies(), logger.named("audit")) {
+  note_number();
   reads_.applied(applied_);
   if (options_.witness != nullptr) options_.witness->replaced(applied_, *store_);
 }
@@ -75,6 +77,7 @@ void State::apply(const raft::Entry& entry) {
       auto configuration = raft::decode_configuration(entry.data.view());
       CHECK(configuration.has_value(), "entry {}: {}", entry.index, configuration.error().message);
       applied_configuration_ = std::move(*configuration);
+      if (!applied_configuration_.joint) tell_members();
     }
   }
   auditor_.applied(entry.index, store_->digest());
@@ -99,27 +102,76 @@ store::ChangeBatchPtr State::apply_command(const raft::Entry& entry) {
                     waiters_.find(origin.request) != nullptr;
   store::Applied applied = store_->apply(entry.index.value, *command, mine);
   if (applied.changes) fan_out(applied.changes);
-  note_leases(command->body, applied.reply);
+  note_leases(*command, applied.reply, entry.term);
   if (std::holds_alternative<store::Compact>(command->body)) compact_physically();
   if (mine) resolve(origin.request, Done{std::move(applied.reply), entry.term.value});
   return std::move(applied.changes);
 }
 
-void State::note_leases(const store::Body& body, const store::Reply& reply) {
-  if (reply.failure.reason != store::Reason::None) return;
-  if (const auto* revoke = std::get_if<store::LeaseRevoke>(&body)) {
+void State::note_leases(const store::Command& command, const store::Reply& reply, raft::Term term) {
+  const store::Body& body = command.body;
+  const auto* const revoke = std::get_if<store::LeaseRevoke>(&body);
+  if (reply.failure.reason != store::Reason::None) {
+    // Those of clients have an origin; only a leader's own leave a lease closing.
+    if (revoke != nullptr && command.header.origin.member == 0) leases_.end_failed(*revoke, term);
+    return;
+  }
+  if (revoke != nullptr) {
     leases_.ended(revoke->id);
+    if (revoke->kind == store::LeaseKind::ZooKeeper) tell_sessions({revoke->id, 0});
   } else if (const auto* grant = std::get_if<store::LeaseGrantResult>(&reply.result)) {
     if (const auto lease = store_->lease(grant->id)) leases_.granted(*lease);
+    if (std::holds_alternative<store::SessionAttach>(body)) tell_sessions({grant->id, grant->generation});
   } else if (const auto* checkpoint = std::get_if<store::LeaseCheckpoint>(&body)) {
     for (const auto& item : checkpoint->items) leases_.checkpointed(item.id, item.remaining_ms);
+  }
+}
+
+void State::tell_sessions(const SessionNews& news) {
+  broken_.erase(news.id);
+  for (PortId id = 0; id < outlets_.size(); ++id) {
+    if (outlets_[id].attached) deliver(id, news);
+  }
+}
+
+// What became of the sessions of `before` in entries that nobody has seen.
+void State::tell_sessions_since(const store::Store& before) {
+  std::optional<store::LeaseId> after;
+  for (auto some = before.leases(after, 1000); !some.empty(); some = before.leases(after, 1000)) {
+    for (const store::LeaseInfo& known : some) {
+      if (known.kind != store::LeaseKind::ZooKeeper) continue;
+      const auto now = store_->lease(known.id);
+      if (!now || now->generation != known.generation) tell_sessions({known.id, now ? now->generation : 0});
+    }
+    after = some.back().id;
   }
 }
 
 void State::resolve(uint64_t request, Outcome outcome) {
   auto waiter = waiters_.take(request);
   if (!waiter) return;
+  if (!std::holds_alternative<Done>(outcome)) break_session(waiter->session, waiter->generation);
   deliver(waiter->port, ProposalReply{std::move(waiter->done), std::move(outcome)});
+  if (waiter->ticket != 0) outlets_[waiter->port].tickets.erase(waiter->ticket);
+  for (ReadRequest& read : waiter->then) serve(waiter->port, std::move(read));
+}
+
+// One that has ended needs no entry: apply refuses what it sends, and no news of it would ever take the entry away.
+void State::break_session(store::LeaseId session, uint64_t generation) {
+  if (session == store::LeaseId(0) || !store_->lease(session)) return;
+  uint64_t& broken = broken_[session];
+  broken = std::max(broken, generation);
+}
+
+// Core L5: what a session has on its way when something may have been lost is given up, so that nothing of it
+// overtakes.
+void State::break_sessions() {
+  ++disorders_;
+  for (const uint64_t request : waiters_.of_sessions()) {
+    const bool maybe = waiters_.find(request)->maybe_appended;
+    resolve(request, maybe ? Outcome(Unknown{Unknown::Why::LeaderLost})
+                           : Outcome(NotApplied{Refusal::NoLeader, "the leader changed"}));
+  }
 }
 
 void State::fatal(Error error) {
@@ -155,10 +207,11 @@ void State::take_over(std::unique_ptr<store::Store> store, raft::SnapshotMeta me
   snapshots_.abandon();
   compacting_ = false;
   copies_.clear();
-  store_ = std::move(store);
+  const std::unique_ptr<store::Store> old = std::exchange(store_, std::move(store));
   applied_ = meta.index;
   applied_term_ = meta.term;
   applied_configuration_ = std::move(meta.configuration);
+  tell_members();
   entries_since_snapshot_ = 0;
   bytes_since_snapshot_ = 0;
   std::vector<uint64_t> unseen;
@@ -172,6 +225,8 @@ void State::take_over(std::unique_ptr<store::Store> store, raft::SnapshotMeta me
       outlet.outbox.push_back(Gap{before + 1, store_->revision()});
     }
   }
+  tell_sessions_since(*old);
+  absl::erase_if(broken_, [this](const auto& entry) { return !store_->lease(entry.first); });
   auditor_.replaced(applied_, store_->digest());
   if (options_.witness != nullptr) options_.witness->replaced(applied_, *store_);
   reads_.applied(applied_);
@@ -248,7 +303,10 @@ View State::view() const {
   return View{.leader = standing_.leader.value,
               .term = standing_.term.value,
               .is_learner = configuration_.is_learner(options_.self),
-              .is_leader = standing_.role == raft::Role::Leader};
+              .is_leader = standing_.role == raft::Role::Leader,
+              .number = number_,
+              .members_version = members_.version,
+              .members_changed = members_.changed};
 }
 
 void State::announce_view() {
@@ -273,15 +331,28 @@ void State::submit(PortId port, std::vector<Submission> submissions) {
 }
 
 void State::propose(PortId port, ProposalRequest request) {
+  // What the session sends behind it must not be done either.
   const auto refuse = [&](Refusal refusal, const char* why) {
+    break_session(request.session, request.generation);
     deliver(port, ProposalReply{std::move(request.done), NotApplied{refusal, why}});
   };
   if (stopped_) return refuse(Refusal::Stopping, "the member is stopping");
+  if (request.too_large) return refuse(Refusal::TooLarge, "the command exceeds the limit of a request");
   if (waiters_.size() >= options_.max_pending) return refuse(Refusal::TooManyRequests, "too many proposals wait");
+  const bool ordered = request.session != store::LeaseId(0);
+  if (const auto broken = broken_.find(request.session);
+      ordered && broken != broken_.end() && broken->second >= request.generation) {
+    return refuse(Refusal::LeaderChanged, "a command of this session may have been lost: attach it again");
+  }
   const uint64_t number = waiters_.add(port, std::move(request.done), loop_.now() + options_.request_timeout);
   store::set_origin(request.command, store::Origin{options_.self.value, options_.incarnation, number});
-  waiters_.find(number)->maybe_appended = true;
-  proposals_.push_back(Proposal{number, std::move(request.command)});
+  Waiters::Waiter& waiter = *waiters_.find(number);
+  waiter.maybe_appended = true;
+  waiter.session = request.session;
+  waiter.generation = request.generation;
+  waiter.ticket = request.ticket;
+  if (request.ticket != 0) outlets_[port].tickets.emplace(request.ticket, number);
+  proposals_.push_back(Proposal{number, std::move(request.command), ordered ? disorders_ + 1 : 0});
 }
 
 void State::accepted(std::vector<uint64_t> requests, raft::Accepted where) {
@@ -290,6 +361,10 @@ void State::accepted(std::vector<uint64_t> requests, raft::Accepted where) {
 
 void State::refused(std::vector<Proposal> proposals, Error why) {
   for (Proposal& proposal : proposals) {
+    if (proposal.order != 0) {
+      resolve(proposal.request, NotApplied{Refusal::NoLeader, why.message});
+      continue;
+    }
     switch (why.code) {
       // Certainly not in any log: it may be sent to the next leader (core P2).
       case Code::NotLeader:
@@ -299,11 +374,19 @@ void State::refused(std::vector<Proposal> proposals, Error why) {
       default: resolve(proposal.request, NotApplied{Refusal::Other, why.message});
     }
   }
+  break_sessions();
 }
 
 void State::lost(std::vector<uint64_t> requests) {
   for (const uint64_t request : requests) {
     if (Waiters::Waiter* waiter = waiters_.find(request)) waiter->lost_connection = true;
+  }
+  break_sessions();
+}
+
+void State::overtaken(std::vector<uint64_t> requests) {
+  for (const uint64_t request : requests) {
+    resolve(request, NotApplied{Refusal::LeaderChanged, "an earlier command of the session may have been lost"});
   }
 }
 
@@ -338,9 +421,19 @@ void State::serve(PortId port, ReadRequest request) {
     if (const auto* range = std::get_if<store::Range>(&command->body)) {
       return read_range(port, std::move(ready), *range);
     }
+    if (const auto* nodes = std::get_if<store::NodeReads>(&command->body)) {
+      store::Reply reply{.revision = store_->revision(), .failure = {}, .result = {}};
+      reply.result = store_->read_nodes(*nodes, command->header.session, command->header.principals);
+      return finish_read(port, std::move(ready), std::move(reply));
+    }
     store::Reply reply = store_->read(std::get<store::Txn>(command->body));
     finish_read(port, std::move(ready), std::move(reply));
   };
+  if (const auto before = outlets_[port].tickets.find(request.after); before != outlets_[port].tickets.end()) {
+    Waiters::Waiter* const waiter = waiters_.find(before->second);
+    request.after = 0;
+    return waiter->then.push_back(std::move(request));
+  }
   if (request.consistency == Consistency::Local) return run(std::move(request));
   reads_.ask([this, port, run, request = std::move(request)](Answer<raft::Index> ready) mutable {
     if (ready) return run(std::move(request));
@@ -442,6 +535,7 @@ void State::work() {
 
 void State::standing(const raft::Standing& standing) {
   const raft::Standing before = std::exchange(standing_, standing);
+  if (before.leader != standing.leader || before.term != standing.term) break_sessions();
   if (before.leader != standing.leader || before.term != standing.term || before.role != standing.role) announce_view();
   if (before.role == raft::Role::Leader && standing.role != raft::Role::Leader) {
     leases_.follow();
@@ -466,7 +560,8 @@ void State::begin_leading() {
     const store::Settings& now = store_->settings();
     const store::SettingsChange& wanted = options_.settings;
     const auto differs = [](int64_t want, int64_t have) { return want != 0 && want != have; };
-    if (differs(wanted.memory_quota_bytes, now.memory_quota_bytes) ||
+    const int64_t enforced = now.enforce_node_quotas ? 1 : -1;
+    if (differs(wanted.memory_quota_bytes, now.memory_quota_bytes) || differs(wanted.enforce_node_quotas, enforced) ||
         differs(wanted.history_bytes, now.history_bytes) || differs(wanted.min_lease_ttl_ms, now.min_lease_ttl_ms)) {
       propose_upkeep(wanted);
     }
@@ -476,7 +571,17 @@ void State::begin_leading() {
 void State::configuration(const raft::Configuration& configuration) {
   const bool was_learner = configuration_.is_learner(options_.self);
   configuration_ = configuration;
+  note_number();
   if (configuration_.is_learner(options_.self) != was_learner) announce_view();
+}
+
+void State::tell_members() {
+  members_ = applied_configuration_;
+  announce_view();
+}
+
+void State::note_number() {
+  if (const raft::Member* const me = configuration_.find(options_.self)) number_ = record_of(*me).number;
 }
 
 void State::check_ready() {
@@ -523,6 +628,31 @@ Status State::status() const {
                 .bytes_allocated = std::max(usage.memory_bytes, usage.data_bytes + usage.history_bytes),
                 .quota_bytes = std::max<int64_t>(quota, 0),
                 .alarms = store_->alarms()};
+}
+
+Census State::census(bool with_sessions) const {
+  const store::Usage usage = store_->usage();
+  Census out;
+  out.nodes = store_->node_count();
+  out.data_bytes = usage.data_bytes;
+  out.memory_bytes = usage.memory_bytes;
+  out.sessions = usage.sessions;
+  out.session_keys = usage.session_keys;
+  for (const raft::Member& member : configuration_.members) {
+    ++(configuration_.is_learner(member.id) ? out.learners : out.voters);
+  }
+  out.members = out.voters + out.learners;
+  out.votes = configuration_.is_voter(options_.self);
+  if (!with_sessions) return out;
+  std::optional<store::LeaseId> after;
+  for (auto some = store_->leases(after, 1000); !some.empty(); some = store_->leases(after, 1000)) {
+    for (const store::LeaseInfo& lease : some) {
+      if (lease.kind != store::LeaseKind::ZooKeeper) continue;
+      out.list.push_back({.id = lease.id, .timeout_ms = lease.ttl_ms, .keys = store_->lease_keys(lease.id)});
+    }
+    after = some.back().id;
+  }
+  return out;
 }
 
 // ---- Stopping -----------------------------------------------------------------------------------

@@ -9,6 +9,8 @@
 #include <optional>
 #include <vector>
 
+#include <absl/container/flat_hash_map.h>
+
 #include "base/log.h"
 #include "env/loop.h"
 #include "node/auditor.h"
@@ -35,6 +37,8 @@ struct StateOptions {
   uint64_t snapshot_entries = 100'000;          // a snapshot is due after so many entries ...
   uint64_t snapshot_bytes = 0;                  // ... or bytes of them; 0: the larger of 64 MiB and the last snapshot
   uint64_t keep_entries = 5'000;                // behind a snapshot, for members that are a little behind
+  Duration session_allowance = milliseconds(1000);  // how old a session's renewal may be that a member reports
+  Duration idle_scan = seconds(60);                 // how often containers and TTL nodes are looked at
   Witness* witness = nullptr;
 };
 
@@ -62,11 +66,14 @@ class State final : public Applier {
   LeaseKeeper& leases() { return leases_; }
   ReadQueue& reads() { return reads_; }
   const raft::Standing& current_standing() const { return standing_; }
-  const raft::Configuration& members() const { return configuration_; }
+  // Those that clients are told of: certain, and not on the way from one configuration to another.
+  const raft::Configuration& members() const { return members_; }
   raft::Index applied_index() const { return applied_; }
   // Questions of clients that wait for something.
   size_t pending() const;
   Status status() const;
+  // Without what only consensus knows.
+  Census census(bool with_sessions) const;
   // A pinned copy of the state for a client; see Client::snapshot. Closed when the stream is destroyed.
   void open_snapshot(PortId port, Function<void(Answer<std::unique_ptr<SnapshotStream>>)> done);
   void read_snapshot(PortId port, uint64_t id, size_t max_bytes, Function<void(Answer<Blob>)> done);
@@ -88,6 +95,7 @@ class State final : public Applier {
   void accepted(std::vector<uint64_t> requests, raft::Accepted where) override;
   void refused(std::vector<Proposal> proposals, Error why) override;
   void lost(std::vector<uint64_t> requests) override;
+  void overtaken(std::vector<uint64_t> requests) override;
   void standing(const raft::Standing& standing) override;
   void configuration(const raft::Configuration& configuration) override;
   void on_call(raft::NodeId from, peer::Call call, peer::Responder respond) override;
@@ -101,7 +109,8 @@ class State final : public Applier {
     std::shared_ptr<Backlog> backlog;
     std::vector<Delivery> outbox;
     bool attached = false;
-    store::Revision missed_from{0};  // first revision not posted since the backlog was full; 0: none
+    store::Revision missed_from{0};                 // first revision not posted since the backlog was full; 0: none
+    absl::flat_hash_map<Ticket, uint64_t> tickets;  // requests that reads may come after; looked up, never walked
   };
 
   // Work in slices of about a millisecond in turn (core P4).
@@ -136,7 +145,13 @@ class State final : public Applier {
   void abandon_work();
   void work_soon();
   void work();
-  void note_leases(const store::Body& body, const store::Reply& reply);
+  void note_leases(const store::Command& command, const store::Reply& reply, raft::Term term);
+  void tell_sessions(const SessionNews& news);
+  void tell_sessions_since(const store::Store& before);
+  // Nothing of it may be sent any more, up to this generation.
+  void break_session(store::LeaseId session, uint64_t generation);
+  void break_sessions();
+  void remove_idle_nodes();
   void resolve(uint64_t request, Outcome outcome);
   void propose_upkeep(const store::Body& body);
   void upkeep();
@@ -154,6 +169,8 @@ class State final : public Applier {
   Auditor::Remedies remedies();
   void expire(Instant now);
   void check_ready();
+  void note_number();
+  void tell_members();
   void raise_alarms();
 
   const StateOptions options_;
@@ -166,8 +183,10 @@ class State final : public Applier {
   raft::Index applied_;
   raft::Term applied_term_;
   raft::Configuration applied_configuration_;  // as of applied_
+  raft::Configuration members_;                // the same; while that is joint the one before it, if known
   raft::Configuration configuration_;          // in force
   raft::Standing standing_;
+  uint32_t number_ = 0;  // this member's, once it is one (core M1)
 
   std::deque<raft::Entry> inbox_;
   std::optional<raft::SnapshotMeta> installing_;
@@ -179,6 +198,9 @@ class State final : public Applier {
   std::vector<Outlet> outlets_;
   bool flush_posted_ = false;
   std::vector<Proposal> proposals_;  // of this turn
+  uint64_t disorders_ = 0;           // see Proposal::order
+  // Sessions of which a command may be lost, and the generation that must send no more. Gone with the next attach.
+  absl::flat_hash_map<store::LeaseId, uint64_t> broken_;
   Waiters waiters_;
   ReadQueue reads_;
   LeaseKeeper leases_;
@@ -194,6 +216,8 @@ class State final : public Applier {
   env::TimerId upkeep_timer_ = 0;
   Instant next_history_check_;
   Instant next_comparison_;
+  Instant next_idle_scan_;
+  std::string idle_after_;  // where the scan under way goes on
   bool compaction_proposed_ = false;
   bool alarm_proposed_ = false;
   bool compacting_ = false;

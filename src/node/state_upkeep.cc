@@ -23,6 +23,7 @@ void State::upkeep() {
     next_comparison_ = loop_.now() + kCompareEvery;
     auditor_.compare(configuration_);
   }
+  remove_idle_nodes();
   if (!standing_.leading || replacing() || compaction_proposed_ || loop_.now() < next_history_check_) return;
   next_history_check_ = loop_.now() + seconds(1);
   // Core S3: by time and by bytes, whichever comes first, judged by the entries' stamps.
@@ -37,6 +38,21 @@ void State::upkeep() {
   if (target <= store_->compacted() || target <= store::Revision(1)) return;
   compaction_proposed_ = true;
   propose_upkeep(store::Compact{target});
+}
+
+// Containers that had children, and TTL nodes whose time is over. Whether it still is so is judged at apply, by the
+// entry's stamp.
+void State::remove_idle_nodes() {
+  constexpr size_t kAtOnce = 100;
+  constexpr size_t kLookAt = 2'000;
+  if (!standing_.leading || replacing() || (idle_after_.empty() && loop_.now() < next_idle_scan_)) return;
+  if (idle_after_.empty()) next_idle_scan_ = loop_.now() + options_.idle_scan;
+  for (const std::string& path : store_->idle_nodes(loop_.wall(), idle_after_, kAtOnce, kLookAt)) {
+    store::NodeTxn txn;
+    txn.operations.push_back({store::DeleteNode{.path = path, .only_if_idle = true}});
+    agreement_->propose_in(standing_.term, store::encode(store::Command{.header = {}, .body = std::move(txn)}),
+                           [](raft::ProposeResult) {});  // what is not removed now is found again
+  }
 }
 
 void State::propose_upkeep(const store::Body& body) {

@@ -12,12 +12,14 @@ namespace witan::node::testing {
 void MemberLoop::post(Task task) {
   if (closed_) return;
   posted_.push_back(std::move(task));
-  base_.post([this] {
+  const auto run = [this] {
     if (posted_.empty()) return;
     Task next = std::move(posted_.front());
     posted_.pop_front();
     next();
-  });
+  };
+  if (lag_ == Duration::zero()) return base_.post(run);
+  base_.call_at(base_.now() + lag_, run);
 }
 
 env::TimerId MemberLoop::call_at(Instant when, Task task) {
@@ -63,18 +65,24 @@ void MemberLane::next() {
 
 // ---- A member -----------------------------------------------------------------------------------
 
-Member::Member(peer::testing::FakeLoop& base, peer::testing::FakeNetwork& network, Options options, uint64_t seed)
-    : base_(base), network_(network), options_(std::move(options)), seed_(seed) {}
+Member::Member(peer::testing::FakeLoop& base, peer::testing::FakeNetwork& network, Options options, uint64_t seed,
+               Duration state_lag)
+    : base_(base), network_(network), options_(std::move(options)), seed_(seed), state_lag_(state_lag) {}
 
 void Member::start() {
   CHECK(!node_, "{} runs already", options_.name);
   loops_.push_back(std::make_unique<MemberLoop>(base_));
   MemberLoop& loop = *loops_.back();
+  MemberLoop* state_loop = &loop;
+  if (state_lag_ != Duration::zero()) {
+    state_loop = state_loops_.emplace_back(std::make_unique<MemberLoop>(base_)).get();
+    state_loop->set_lag(state_lag_);
+  }
   for (int i = 0; i < 2; ++i) lanes_.push_back(std::make_unique<MemberLane>(loop));
   const World world{.disk = disk_,
                     .network = network_,
                     .loop = loop,
-                    .state_loop = loop,
+                    .state_loop = *state_loop,
                     .log_lane = *lanes_[lanes_.size() - 2],
                     .file_lane = *lanes_.back(),
                     .seed = ++seed_};
@@ -93,13 +101,14 @@ void Member::start() {
 
 void Member::kill() {
   loop().close();
+  if (!state_loops_.empty()) state_loops_.back()->close();
   client_.reset();
   node_.reset();
 }
 
 // ---- The cluster --------------------------------------------------------------------------------
 
-Cluster::Cluster(size_t size, const Function<void(Options&)>& change) {
+Cluster::Cluster(size_t size, const Function<void(Options&)>& change, Duration state_lag) {
   std::vector<Options::Initial> initial;
   for (size_t i = 1; i <= size; ++i) {
     initial.push_back({fmt::format("n{}", i), fmt::format("http://10.0.0.{}:2380", i)});
@@ -114,7 +123,7 @@ Cluster::Cluster(size_t size, const Function<void(Options&)>& change) {
     options.initial_cluster = initial;
     options.log_segment_bytes = size_t{256} << 10;
     const_cast<Function<void(Options&)>&>(change)(options);
-    members_.push_back(std::make_unique<Member>(loop_, network_, std::move(options), 1000 * (i + 1)));
+    members_.push_back(std::make_unique<Member>(loop_, network_, std::move(options), 1000 * (i + 1), state_lag));
   }
 }
 

@@ -28,12 +28,15 @@ class MemberLoop final : public env::Loop {
   env::TimerId call_at(Instant when, Task task) override;
   void cancel(env::TimerId id) override;
 
+  // What is posted here waits so long, as on a loop that is busy. Set once.
+  void set_lag(Duration lag) { lag_ = lag; }
   void set_skew(Duration skew) { skew_ms_ = std::chrono::duration_cast<milliseconds>(skew).count(); }
   void close();
 
  private:
   peer::testing::FakeLoop& base_;
   int64_t skew_ms_ = 0;
+  Duration lag_{};
   bool closed_ = false;
   std::deque<Task> posted_;
   std::map<env::TimerId, Task> timers_;  // by the base's id
@@ -56,7 +59,9 @@ class MemberLane final : public env::Lane {
 
 class Member {
  public:
-  Member(peer::testing::FakeLoop& base, peer::testing::FakeNetwork& network, Options options, uint64_t seed);
+  // With a `state_lag` the state has a loop of its own, which is so much behind.
+  Member(peer::testing::FakeLoop& base, peer::testing::FakeNetwork& network, Options options, uint64_t seed,
+         Duration state_lag);
 
   void start();
   void kill();  // at once; unsynced bytes stay, as after kill -9
@@ -76,9 +81,11 @@ class Member {
   peer::testing::FakeNetwork& network_;
   const Options options_;
   uint64_t seed_;
+  const Duration state_lag_;
   wal::MemoryDisk disk_;
   // Of this life and the ones before: others may still know their addresses.
   std::vector<std::unique_ptr<MemberLoop>> loops_;
+  std::vector<std::unique_ptr<MemberLoop>> state_loops_;  // when they are others
   std::vector<std::unique_ptr<MemberLane>> lanes_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<Client> client_;
@@ -88,7 +95,7 @@ class Member {
 class Cluster {
  public:
   // Members n1 .. nN. `change` may alter what all of them are started with.
-  Cluster(size_t size, const Function<void(Options&)>& change = [](Options&) {});
+  Cluster(size_t size, const Function<void(Options&)>& change = [](Options&) {}, Duration state_lag = {});
 
   void start();
   Member& operator[](size_t i) { return *members_[i]; }

@@ -24,6 +24,14 @@ std::optional<Waiters::Waiter> Waiters::take(uint64_t request) {
   return out;
 }
 
+std::vector<uint64_t> Waiters::of_sessions() const {
+  std::vector<uint64_t> out;
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].waiter && slots_[i].waiter->session != store::LeaseId(0)) out.push_back(first_ + i);
+  }
+  return out;
+}
+
 void Waiters::trim() {
   while (!slots_.empty() && !slots_.front().waiter) {
     slots_.pop_front();

@@ -21,6 +21,10 @@ class Waiters {
     Function<void(Outcome)> done;
     bool maybe_appended = false;  // it left this member, or stands in the log: a time-out is not a refusal
     bool lost_connection = false;
+    store::LeaseId session;  // whose command it is, and as which generation of it; 0: nobody's
+    uint64_t generation = 0;
+    Ticket ticket = 0;
+    std::vector<ReadRequest> then;  // reads that come after it
   };
 
   // The request's number, unique in this process. Numbers rise, and so do deadlines.
@@ -29,6 +33,8 @@ class Waiters {
   std::optional<Waiter> take(uint64_t request);
   Waiter* find(uint64_t request);
   size_t size() const { return size_; }
+  // Of sessions, oldest first.
+  std::vector<uint64_t> of_sessions() const;
 
   // Certainly not in the log: kept here until there is a leader to send it to.
   void park(Proposal proposal);

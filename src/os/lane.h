@@ -17,6 +17,7 @@ class Lane final : public env::Lane {
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
+  // From any thread.
   void run(Task work, Task done) override;
 
  private:

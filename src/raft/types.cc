@@ -9,7 +9,14 @@ namespace witan::raft {
 namespace {
 
 // Field numbers of the two messages that a Membership entry is made of; a number is never given another meaning.
-enum ConfigurationField : uint32_t { kMember = 1, kJoint = 2, kLastNumber = 3, kRemoved = 4 };
+enum ConfigurationField : uint32_t {
+  kMember = 1,
+  kJoint = 2,
+  kLastNumber = 3,
+  kRemoved = 4,
+  kVersion = 5,
+  kChanged = 6
+};
 enum MemberField : uint32_t { kId = 1, kIncoming = 2, kOutgoing = 3, kInfo = 4 };
 
 bool to_suffrage(uint64_t number, Suffrage& suffrage) {
@@ -81,6 +88,8 @@ std::string encode(const Configuration& configuration) {
   writer.uint(kJoint, configuration.joint ? 1 : 0);
   writer.uint(kLastNumber, configuration.last_number);
   for (const NodeId id : configuration.removed) writer.uint_always(kRemoved, id.value);
+  writer.uint(kVersion, configuration.version);
+  writer.sint(kChanged, configuration.changed.ms);
   return out;
 }
 
@@ -103,6 +112,8 @@ Result<Configuration> decode_configuration(std::string_view bytes) {
         break;
       }
       case kRemoved: configuration.removed.push_back(NodeId(reader.uint())); break;
+      case kVersion: configuration.version = reader.uint(); break;
+      case kChanged: configuration.changed = WallTime{reader.sint()}; break;
       default: break;
     }
   }

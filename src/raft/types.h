@@ -9,6 +9,7 @@
 #include "base/blob.h"
 #include "base/result.h"
 #include "base/strong.h"
+#include "base/time.h"
 
 namespace witan::raft {
 
@@ -53,6 +54,8 @@ struct Configuration {
   // Numbers 1-254 given to members are never reused (core M1); the highest given so far, and ids removed for good.
   uint32_t last_number = 0;
   std::vector<NodeId> removed;  // sorted
+  uint64_t version = 0;         // counts changes; whoever makes the next configuration raises it ...
+  WallTime changed;             // ... and says when that was by its clock
 
   const Member* find(NodeId id) const;
   bool is_voter(NodeId id) const;    // in either half of a joint configuration

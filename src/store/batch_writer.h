@@ -3,8 +3,10 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string_view>
 
+#include "store/node.h"
 #include "store/state.h"
 
 namespace witan::store {
@@ -27,12 +29,24 @@ class BatchWriter {
   // Deletes every key of the range, in key order; collects into `previous` unless it is null. Returns how many.
   int64_t delete_range(const KeyRangeView& range, std::vector<KeyVersion>* previous);
 
+  // ---- Nodes of the ZooKeeper view, hidden ones included
+  // Makes the node or gives it new data. `owner` nullopt: as it was. Requires that its parent is there.
+  void write_node(std::string_view path, Blob value, std::optional<LeaseId> owner);
+  // Requires that it is there and has no children.
+  void delete_node(std::string_view path);
+  // The access list and the rest of the row. Moves the revision, and is no news to anybody (core T4).
+  void write_node_row(std::string_view path, NodeRow row);
+
   // The revision moves if anything was changed, even when the operations together came to nothing.
   ChangeBatchPtr commit();
 
  private:
   void change(Index::Place& place, VersionRef after);
   void amend(std::string_view key, VersionRef after);
+  Version* next_version(const Version* before, bool was_implied, Blob value, LeaseId owner) const;
+  ChangeBatch& batch();
+  void tell_directories(const Blob& key, bool appeared, bool again);
+  void note(NodeEvent::Type type, std::string_view path, bool follows);
   void move_lease(const Blob& key, const Version* before, const Version* after);
   void drop_nothings();
 

@@ -77,6 +77,84 @@ struct Compact {
   Revision revision;
 };
 
+// ---- Nodes of the ZooKeeper view (core T). Paths are as the store names them. `acl` is as in store/acl.h, empty: open
+// to everybody. `expected` is a ZooKeeper version, -1: whatever it is.
+
+enum class NodeKind : uint8_t { Ordinary = 0, Container = 1, Ttl = 2 };
+
+struct CreateNode {
+  std::string_view path;  // sequential: what the number is appended to
+  std::string_view value;
+  bool null_value = false;
+  std::string_view acl;
+  NodeKind kind = NodeKind::Ordinary;
+  bool ephemeral = false;  // owned by the session in the header
+  bool sequential = false;
+  int64_t ttl_ms = 0;  // of kind Ttl: without children and unchanged for longer, it goes
+};
+struct DeleteNode {
+  std::string_view path;
+  int64_t expected = -1;
+  bool only_if_idle = false;  // a container or TTL node whose time has come (nobody's rights are asked for)
+};
+struct SetNode {
+  std::string_view path;
+  std::string_view value;
+  bool null_value = false;
+  int64_t expected = -1;
+};
+struct SetNodeAcl {
+  std::string_view path;
+  std::string_view acl;
+  int64_t expected = -1;  // of the ACL's own version
+};
+struct CheckNode {
+  std::string_view path;
+  int64_t expected = -1;
+};
+enum class Reason : uint8_t;
+// Fails, for a reason that its API knew before: keeps its place among operations that may fail first.
+struct RefuseNode {
+  Reason reason{};
+};
+struct NodeOperation {
+  std::variant<CreateNode, DeleteNode, SetNode, SetNodeAcl, CheckNode, RefuseNode> what;
+};
+// Each operation sees the ones before it; the first that fails undoes all, sequence counters too (core C2).
+struct NodeTxn {
+  std::vector<NodeOperation> operations;
+};
+
+// Reads, never in the log. Each is answered on its own.
+enum class NodeQuery : uint8_t {
+  Exists,       // stat
+  Data,         // stat, value
+  Acl,          // stat, acl
+  Children,     // stat, names
+  Descendants,  // count: of all nodes below
+  Ephemerals,   // names: paths with this prefix that the session in the header owns
+};
+struct NodeRead {
+  NodeQuery query = NodeQuery::Exists;
+  std::string_view path;
+};
+struct NodeReads {
+  std::vector<NodeRead> reads;
+};
+
+// ---- Sessions (core L): leases of ZooKeeper's kind.
+
+struct SessionOpen {
+  uint32_t member_number = 0;  // 1 to 254: the top byte of the id
+  uint32_t salt = 0;           // 24 bits, so that a cluster made anew does not give out the ids of the one before
+  int64_t ttl_ms = 0;
+};
+// Moves a session to another connection: commands with the generation before it fail from then on.
+struct SessionAttach {
+  LeaseId id;
+  int64_t ttl_ms = 0;  // as negotiated anew; 0: as it is
+};
+
 struct LeaseGrant {
   LeaseId id;  // 0: allocated at apply
   LeaseKind kind = LeaseKind::Etcd;
@@ -87,6 +165,7 @@ struct LeaseGrant {
 struct LeaseRevoke {
   LeaseId id;
   LeaseKind kind = LeaseKind::Etcd;
+  uint64_t generation = 0;  // not 0: only if the session has not been attached since
 };
 
 // Remaining time of leases as the leader knows it (core L3); 0 resets a lease to its full TTL.
@@ -111,13 +190,14 @@ struct SettingsChange {
   int64_t memory_quota_bytes = 0;  // < 0: none
   int64_t history_bytes = 0;
   int64_t min_lease_ttl_ms = 0;
+  int64_t enforce_node_quotas = 0;  // > 0: writes beyond a hard quota fail; < 0: quotas only count
 };
 
 // Does nothing; makes the log grow by one entry (barriers, tests).
 struct Nothing {};
 
 using Body = std::variant<Nothing, Put, DeleteRange, Range, Txn, Compact, LeaseGrant, LeaseRevoke, LeaseCheckpoint,
-                          AlarmChange, SettingsChange>;
+                          AlarmChange, SettingsChange, NodeTxn, NodeReads, SessionOpen, SessionAttach>;
 
 // ---- The header (core C1) -----------------------------------------------------------------------
 
@@ -135,7 +215,7 @@ struct Header {
   Origin origin;
   LeaseId session;  // ZooKeeper: session and the generation of its attach; 0 otherwise
   uint64_t attach_generation = 0;
-  std::vector<std::string_view> principals;  // who asks; empty until security exists
+  std::vector<std::string_view> principals;  // who asks: "scheme:id" (store/acl.h); of ZooKeeper's clients only so far
   uint64_t auth_revision = 0;
 };
 
@@ -169,6 +249,16 @@ enum class Reason : uint8_t {
   NoSpace,
   CorruptCluster,
   PermissionDenied,
+  NodeNotFound,
+  NodeExists,
+  NodeHasChildren,
+  NodeIsEphemeral,  // and so has no children
+  VersionMismatch,
+  BadArguments,  // a path that is none, a node that cannot be deleted, flags that make no sense
+  InvalidAcl,
+  SessionExpired,
+  SessionMoved,  // attached again since, elsewhere
+  QuotaExceeded,
 };
 
 struct Failure {
@@ -201,7 +291,42 @@ struct OperationResult {
 };
 struct LeaseGrantResult {
   LeaseId id;
-  int64_t ttl_ms = 0;  // granted, after the minimum
+  int64_t ttl_ms = 0;       // granted, after the minimum
+  uint64_t generation = 0;  // of a session: what its commands carry from now on
+};
+
+// All that ZooKeeper's Stat is made from.
+struct NodeStat {
+  Revision created;           // 0: nobody made it, it is implied by what is below
+  Revision modified;          // likewise
+  Revision children_changed;  // the node's creation when children never changed
+  WallTime created_at;
+  WallTime modified_at;
+  int64_t version = 0;  // how often it was set
+  int64_t acl_version = 0;
+  int64_t children_ever = 0;  // created, in all
+  int64_t children = 0;
+  LeaseId owner;
+  int64_t data_bytes = 0;
+};
+struct NodeTxnResult {
+  struct Item {
+    std::string path;  // of a created node
+    NodeStat stat;     // of what was created or set
+  };
+  std::vector<Item> items;  // one for each operation
+};
+struct NodeReadsResult {
+  struct Item {
+    Reason reason = Reason::None;
+    NodeStat stat;
+    Blob value;
+    Blob acl;  // null: open to everybody
+    std::vector<std::string> names;
+    int64_t count = 0;
+    bool is_admin = false;  // with Acl: may see whole digests
+  };
+  std::vector<Item> items;  // one for each read
 };
 struct AlarmResult {
   std::vector<AlarmChange> changed;
@@ -210,7 +335,9 @@ struct AlarmResult {
 struct Reply {
   Revision revision;  // of the store after this command
   Failure failure;    // reason None: done
-  std::variant<std::monostate, PutResult, DeleteResult, RangeResult, TxnResult, LeaseGrantResult, AlarmResult> result;
+  std::variant<std::monostate, PutResult, DeleteResult, RangeResult, TxnResult, LeaseGrantResult, AlarmResult,
+               NodeTxnResult, NodeReadsResult>
+      result;
 };
 
 }  // namespace witan::store

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/coding.h"
+#include "store/acl.h"
 #include "store/command.h"
 #include "store/command_layout.h"
 
@@ -45,6 +46,10 @@ class Decoder {
       case kFirstBodyField + 8: return fields(bytes, out.emplace<LeaseCheckpoint>());
       case kFirstBodyField + 9: return fields(bytes, out.emplace<AlarmChange>());
       case kFirstBodyField + 10: return fields(bytes, out.emplace<SettingsChange>());
+      case kFirstBodyField + 11: return fields(bytes, out.emplace<NodeTxn>());
+      case kFirstBodyField + 12: return fields(bytes, out.emplace<NodeReads>());
+      case kFirstBodyField + 13: return fields(bytes, out.emplace<SessionOpen>());
+      case kFirstBodyField + 14: return fields(bytes, out.emplace<SessionAttach>());
       default: return false;
     }
   }
@@ -205,6 +210,7 @@ class Decoder {
       switch (r.field()) {
         case 1: m.id = LeaseId(r.sint()); break;
         case 2: good = choice(r, LeaseKind::Consul, m.kind); break;
+        case 3: m.generation = r.uint(); break;
         default: good = false;
       }
     }
@@ -252,6 +258,162 @@ class Decoder {
         case 1: m.memory_quota_bytes = r.sint(); break;
         case 2: m.history_bytes = r.sint(); break;
         case 3: m.min_lease_ttl_ms = r.sint(); break;
+        case 4: m.enforce_node_quotas = r.sint(); break;
+        default: return false;
+      }
+    }
+    return r.ok();
+  }
+
+  // A null value has no bytes, and an access list is one that can be read to its end.
+  bool fields(std::string_view bytes, CreateNode& m) {
+    FieldReader r(bytes);
+    bool good = true;
+    while (good && r.next()) {
+      switch (r.field()) {
+        case 1: m.path = r.bytes(); break;
+        case 2: m.value = r.bytes(); break;
+        case 3: m.null_value = r.boolean(); break;
+        case 4: m.acl = r.bytes(); break;
+        case 5: good = choice(r, NodeKind::Ttl, m.kind); break;
+        case 6: m.ephemeral = r.boolean(); break;
+        case 7: m.sequential = r.boolean(); break;
+        case 8: m.ttl_ms = r.sint(); break;
+        default: good = false;
+      }
+    }
+    return good && r.ok() && !(m.null_value && !m.value.empty()) && is_acl(m.acl);
+  }
+
+  // What is zero is not written, so what is read starts from zero.
+  bool fields(std::string_view bytes, DeleteNode& m) {
+    m.expected = 0;
+    FieldReader r(bytes);
+    while (r.next()) {
+      switch (r.field()) {
+        case 1: m.path = r.bytes(); break;
+        case 2: m.expected = r.sint(); break;
+        case 3: m.only_if_idle = r.boolean(); break;
+        default: return false;
+      }
+    }
+    return r.ok();
+  }
+
+  bool fields(std::string_view bytes, SetNode& m) {
+    m.expected = 0;
+    FieldReader r(bytes);
+    while (r.next()) {
+      switch (r.field()) {
+        case 1: m.path = r.bytes(); break;
+        case 2: m.value = r.bytes(); break;
+        case 3: m.null_value = r.boolean(); break;
+        case 4: m.expected = r.sint(); break;
+        default: return false;
+      }
+    }
+    return r.ok() && !(m.null_value && !m.value.empty());
+  }
+
+  bool fields(std::string_view bytes, SetNodeAcl& m) {
+    m.expected = 0;
+    FieldReader r(bytes);
+    while (r.next()) {
+      switch (r.field()) {
+        case 1: m.path = r.bytes(); break;
+        case 2: m.acl = r.bytes(); break;
+        case 3: m.expected = r.sint(); break;
+        default: return false;
+      }
+    }
+    return r.ok() && is_acl(m.acl);
+  }
+
+  bool fields(std::string_view bytes, CheckNode& m) {
+    m.expected = 0;
+    FieldReader r(bytes);
+    while (r.next()) {
+      switch (r.field()) {
+        case 1: m.path = r.bytes(); break;
+        case 2: m.expected = r.sint(); break;
+        default: return false;
+      }
+    }
+    return r.ok();
+  }
+
+  bool fields(std::string_view bytes, RefuseNode& m) {
+    FieldReader r(bytes);
+    bool good = true;
+    while (good && r.next()) good = r.field() == 1 && choice(r, Reason::QuotaExceeded, m.reason);
+    return good && r.ok() && m.reason != Reason::None;
+  }
+
+  bool fields(std::string_view bytes, NodeOperation& m) {
+    FieldReader r(bytes);
+    if (!r.next() || r.type() != WireType::Bytes) return false;
+    const std::string_view what = r.bytes();
+    bool good = false;
+    switch (r.field()) {
+      case 1: good = fields(what, m.what.emplace<CreateNode>()); break;
+      case 2: good = fields(what, m.what.emplace<DeleteNode>()); break;
+      case 3: good = fields(what, m.what.emplace<SetNode>()); break;
+      case 4: good = fields(what, m.what.emplace<SetNodeAcl>()); break;
+      case 5: good = fields(what, m.what.emplace<CheckNode>()); break;
+      case 6: good = fields(what, m.what.emplace<RefuseNode>()); break;
+      default: break;
+    }
+    return good && !r.next() && r.ok();
+  }
+
+  bool fields(std::string_view bytes, NodeTxn& m) {
+    FieldReader r(bytes);
+    while (r.next()) {
+      if (r.field() != 1 || !count_one() || !fields(r.bytes(), m.operations.emplace_back())) return false;
+    }
+    return r.ok();
+  }
+
+  bool fields(std::string_view bytes, NodeRead& m) {
+    FieldReader r(bytes);
+    bool good = true;
+    while (good && r.next()) {
+      switch (r.field()) {
+        case 1: good = choice(r, NodeQuery::Ephemerals, m.query); break;
+        case 2: m.path = r.bytes(); break;
+        default: good = false;
+      }
+    }
+    return good && r.ok();
+  }
+
+  bool fields(std::string_view bytes, NodeReads& m) {
+    FieldReader r(bytes);
+    while (r.next()) {
+      if (r.field() != 1 || !count_one() || !fields(r.bytes(), m.reads.emplace_back())) return false;
+    }
+    return r.ok();
+  }
+
+  bool fields(std::string_view bytes, SessionOpen& m) {
+    FieldReader r(bytes);
+    while (r.next()) {
+      switch (r.field()) {
+        case 1: m.member_number = static_cast<uint32_t>(r.uint()); break;
+        case 2: m.salt = static_cast<uint32_t>(r.uint()); break;
+        case 3: m.ttl_ms = r.sint(); break;
+        default: return false;
+      }
+    }
+    return r.ok();
+  }
+
+  bool fields(std::string_view bytes, SessionAttach& m) {
+    FieldReader r(bytes);
+    while (r.next()) {
+      switch (r.field()) {
+        case 1: m.id = LeaseId(r.sint()); break;
+        case 2: m.ttl_ms = r.sint(); break;
         default: return false;
       }
     }

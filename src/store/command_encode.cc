@@ -1,5 +1,6 @@
 // Commands to bytes. One description of every message runs twice: over a Sizer, which learns the lengths, and over an
 // Emitter, which writes into a buffer of exactly that size.
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -153,6 +154,7 @@ class Writer {
   void fields(const LeaseRevoke& m) {
     signed_number(1, m.id.value);
     choice(2, m.kind);
+    sink_.number(3, m.generation);
   }
   void fields(const LeaseCheckpoint::Item& m) {
     signed_number(1, m.id.value);
@@ -170,16 +172,70 @@ class Writer {
     signed_number(1, m.memory_quota_bytes);
     signed_number(2, m.history_bytes);
     signed_number(3, m.min_lease_ttl_ms);
+    signed_number(4, m.enforce_node_quotas);
+  }
+  void fields(const CreateNode& m) {
+    bytes(1, m.path);
+    bytes(2, m.value);
+    sink_.number(3, m.null_value);
+    bytes(4, m.acl);
+    choice(5, m.kind);
+    sink_.number(6, m.ephemeral);
+    sink_.number(7, m.sequential);
+    signed_number(8, m.ttl_ms);
+  }
+  void fields(const DeleteNode& m) {
+    bytes(1, m.path);
+    signed_number(2, m.expected);
+    sink_.number(3, m.only_if_idle);
+  }
+  void fields(const SetNode& m) {
+    bytes(1, m.path);
+    bytes(2, m.value);
+    sink_.number(3, m.null_value);
+    signed_number(4, m.expected);
+  }
+  void fields(const SetNodeAcl& m) {
+    bytes(1, m.path);
+    bytes(2, m.acl);
+    signed_number(3, m.expected);
+  }
+  void fields(const CheckNode& m) {
+    bytes(1, m.path);
+    signed_number(2, m.expected);
+  }
+  void fields(const RefuseNode& m) { choice(1, m.reason); }
+  void fields(const NodeOperation& m) {
+    std::visit([&](const auto& what) { message(1 + static_cast<uint32_t>(m.what.index()), what); }, m.what);
+  }
+  void fields(const NodeTxn& m) {
+    for (const NodeOperation& operation : m.operations) message(1, operation);
+  }
+  void fields(const NodeRead& m) {
+    choice(1, m.query);
+    bytes(2, m.path);
+  }
+  void fields(const NodeReads& m) {
+    for (const NodeRead& read : m.reads) message(1, read);
+  }
+  void fields(const SessionOpen& m) {
+    sink_.number(1, m.member_number);
+    sink_.number(2, m.salt);
+    signed_number(3, m.ttl_ms);
+  }
+  void fields(const SessionAttach& m) {
+    signed_number(1, m.id.value);
+    signed_number(2, m.ttl_ms);
   }
 
   Sink& sink_;
 };
 
-void write_fixed_part(char* out, const Header& header) {
+void write_fixed_part(char* out, const Header& header, uint32_t feature_level) {
   out[kFormatOffset - 1] = kFormatTag;
   set_fixed32(out + kFormatOffset, header.format);
   out[kFeatureOffset - 1] = kFeatureTag;
-  set_fixed32(out + kFeatureOffset, header.feature_level);
+  set_fixed32(out + kFeatureOffset, feature_level);
   out[kStampOffset - 1] = kStampTag;
   set_fixed64(out + kStampOffset, static_cast<uint64_t>(header.stamp.ms));
   out[kMemberOffset - 1] = kMemberTag;
@@ -190,6 +246,19 @@ void write_fixed_part(char* out, const Header& header) {
   set_fixed64(out + kRequestOffset, header.origin.request);
 }
 
+// What a member must know to apply it (core C5).
+uint32_t feature_level_of(const Body& body) {
+  const auto* const grant = std::get_if<LeaseGrant>(&body);
+  const auto* const revoke = std::get_if<LeaseRevoke>(&body);
+  const auto* const settings = std::get_if<SettingsChange>(&body);
+  const bool nodes = std::holds_alternative<NodeTxn>(body) || std::holds_alternative<NodeReads>(body) ||
+                     std::holds_alternative<SessionOpen>(body) || std::holds_alternative<SessionAttach>(body) ||
+                     (grant != nullptr && grant->kind == LeaseKind::ZooKeeper) ||
+                     (revoke != nullptr && revoke->generation != 0) ||
+                     (settings != nullptr && settings->enforce_node_quotas != 0);
+  return nodes ? kFeatureOfNodes : 1;
+}
+
 }  // namespace
 
 Blob encode(const Command& command) {
@@ -197,7 +266,7 @@ Blob encode(const Command& command) {
   Writer<Sizer>(sizer).command(command);
   Blob out = Blob::uninitialized(kFixedSize + sizer.total());
   char* const data = out.mutable_data();
-  write_fixed_part(data, command.header);
+  write_fixed_part(data, command.header, std::max(command.header.feature_level, feature_level_of(command.body)));
   Emitter emitter(data + kFixedSize, sizer.lengths());
   Writer<Emitter>(emitter).command(command);
   CHECK(emitter.end() == data + out.size(), "a command's size and its bytes disagree");

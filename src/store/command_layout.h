@@ -8,7 +8,8 @@
 namespace witan::store {
 
 inline constexpr uint32_t kCommandFormat = 1;
-inline constexpr uint32_t kFeatureLevel = 1;  // what this program knows (core C5)
+inline constexpr uint32_t kFeatureOfNodes = 2;  // sessions and nodes of the ZooKeeper view
+inline constexpr uint32_t kFeatureLevel = 2;    // what this program knows (core C5)
 
 // Each fixed field is its protobuf tag, one byte, and then the number.
 inline constexpr size_t kFormatOffset = 1;

@@ -15,7 +15,16 @@ namespace witan::store {
 // means raising kDigestVersion.
 class RowHash {
  public:
-  enum class Kind : uint8_t { Key = 1, Lease = 2, Directory = 3, Alarm = 4, Settings = 5, Position = 6 };
+  enum class Kind : uint8_t {
+    Key = 1,
+    Lease = 2,
+    Directory = 3,
+    Alarm = 4,
+    Settings = 5,
+    Position = 6,
+    Node = 7,
+    Hidden = 8
+  };
 
   explicit RowHash(Kind kind) : a_(kA ^ static_cast<uint64_t>(kind)), b_(kB + static_cast<uint64_t>(kind)) {}
 

@@ -25,7 +25,7 @@ bool Directories::has_children(std::string_view path) const {
   return row != nullptr && row->children > 0;
 }
 
-bool Directories::node_exists(std::string_view path) const { return is_path(path) && is_there(path); }
+bool Directories::node_exists(std::string_view path) const { return path == "/" || (is_node(path) && is_there(path)); }
 
 bool Directories::is_there(std::string_view path) const {
   return path == "/" || has_children(path) || is_explicit(path);
@@ -39,28 +39,40 @@ Directory Directories::of(std::string_view path) const {
 // Scenario: put /a/b where /a does not exist. /a/b gains a node, so /a gains a child and with it comes to be, implied,
 // so
 // "/" gains a child. The first parent that was there already ends it. (DirectoryTest.ParentsNobodyCreatedAreImplied)
-void Directories::appeared(std::string_view key, Revision revision) {
-  if (key.size() < 2 || key[0] != '/' || !is_path(key)) return;
-  if (has_children(key)) return;  // it was implied and is explicit now: for its parent nothing changed
+std::optional<Directories::Effect> Directories::appeared(std::string_view key, Revision revision) {
+  if (key.size() < 2 || !is_node(key)) return std::nullopt;
+  Effect effect;
+  if (has_children(key)) {
+    effect.itself = false;  // it was implied and is explicit now: for its parent nothing changed
+    return effect;
+  }
   for (std::string_view node = key; node != "/";) {
     const std::string_view parent = parent_of(node);
     const bool was_there = is_there(parent);
     gain_child(parent, revision);
-    if (was_there) return;
+    if (was_there) break;
+    effect.implied.push_back(parent);
     node = parent;
   }
+  return effect;
 }
 
-void Directories::vanished(std::string_view key, Revision revision) {
-  if (key.size() < 2 || key[0] != '/' || !is_path(key)) return;
-  if (has_children(key)) return;  // stays implied, its counter kept (core T2)
+std::optional<Directories::Effect> Directories::vanished(std::string_view key, Revision revision) {
+  if (key.size() < 2 || !is_node(key)) return std::nullopt;
+  Effect effect;
+  if (has_children(key)) {
+    effect.itself = false;  // stays implied, its counter kept (core T2)
+    return effect;
+  }
   for (std::string_view node = key; node != "/";) {
     drop_row(node);
     const std::string_view parent = parent_of(node);
     lose_child(parent, revision);
-    if (is_there(parent)) return;
+    if (is_there(parent)) break;
+    effect.implied.push_back(parent);
     node = parent;
   }
+  return effect;
 }
 
 void Directories::gain_child(std::string_view parent, Revision revision) {
@@ -73,6 +85,7 @@ void Directories::gain_child(std::string_view parent, Revision revision) {
   }
   ++row->created;
   ++row->children;
+  ++nodes_;
   row->changed = revision;
   digest_.add(digest_of_row(parent, *row));
 }
@@ -82,6 +95,7 @@ void Directories::lose_child(std::string_view parent, Revision revision) {
   CHECK(row != nullptr && row->children > 0, "a child of {} that was never counted", parent);
   digest_.remove(digest_of_row(parent, *row));
   --row->children;
+  --nodes_;
   row->changed = revision;
   digest_.add(digest_of_row(parent, *row));
 }
@@ -98,7 +112,7 @@ bool Directories::restore(std::string_view path, const Directory& row) {
   Directory* const counted = rows_.edit(path);
   if (counted == nullptr) {
     // Children came and went; then the node itself must be there to have a row.
-    if (row.children != 0 || row.created <= 0 || (path != "/" && (!is_path(path) || !is_explicit(path)))) return false;
+    if (row.children != 0 || row.created <= 0 || (path != "/" && (!is_node(path) || !is_explicit(path)))) return false;
     rows_.insert(Blob(path), row);
     memory_ += row_bytes(path);
   } else {
@@ -127,7 +141,7 @@ Store::Children Directories::children(std::string_view path, std::string_view af
     const bool own_key = end == std::string_view::npos;
     // An explicit child was listed when its own key was met, an implied one has a row that says so.
     const bool listed = own_key ? at.chain().is_live() : !is_explicit(child) && has_children(child);
-    if (listed && child.size() > prefix.size() && is_path(child)) {
+    if (listed && child.size() > prefix.size() && is_node(child)) {
       if (out.names.size() == limit) {
         out.next = std::move(from);
         return out;

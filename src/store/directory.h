@@ -1,8 +1,11 @@
 // The directory index (core T1-T4): what ZooKeeper must know about the children of a node.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+
+#include <absl/container/inlined_vector.h>
 
 #include "base/blob.h"
 #include "store/digest.h"
@@ -27,9 +30,15 @@ class Directories {
   // `index` answers whether a node is explicit; `digest` receives the rows. Both must outlive this.
   Directories(const Index& index, DigestSum& digest) : index_(index), digest_(digest) {}
 
-  // `key` became live, or stopped being so, at `revision`. The index shows it already.
-  void appeared(std::string_view key, Revision revision);
-  void vanished(std::string_view key, Revision revision);
+  // How the view sees that a key appeared or vanished.
+  struct Effect {
+    bool itself = true;  // the node came or went; false: it was, or stays, implied by what is below (core T2)
+    // Implied nodes above it that came or went with it, from the nearest up; views into the key.
+    absl::InlinedVector<std::string_view, 2> implied;
+  };
+  // `key` became live, or stopped being so, at `revision`. The index shows it already. nullopt: it is no node.
+  std::optional<Effect> appeared(std::string_view key, Revision revision);
+  std::optional<Effect> vanished(std::string_view key, Revision revision);
 
   bool node_exists(std::string_view path) const;
   Directory of(std::string_view path) const;
@@ -41,6 +50,8 @@ class Directories {
   // keys.
   bool restore(std::string_view path, const Directory& row);
   int64_t memory_bytes() const { return memory_; }
+  // Nodes below "/", implied ones included: every one is somebody's child.
+  int64_t nodes() const { return nodes_; }
 
  private:
   // The same for what is known to be a path.
@@ -55,6 +66,7 @@ class Directories {
   DigestSum& digest_;
   Rows rows_;
   int64_t memory_ = 0;
+  int64_t nodes_ = 0;
 };
 
 }  // namespace witan::store

@@ -39,6 +39,9 @@ size_t batch_bytes_of(const ChangeBatch& batch) {
     if (change.before) bytes += bytes_of(*change.before);
     if (change.after) bytes += bytes_of(*change.after);
   }
+  if (batch.node_events != nullptr) {
+    for (const NodeEvent& event : *batch.node_events) bytes += kNodeEventBytes + bytes_of(event.path);
+  }
   return static_cast<size_t>(bytes);
 }
 

@@ -1,17 +1,17 @@
 #include "store/lease_table.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace witan::store {
 namespace {
 
 Digest digest_of_row(LeaseId id, const LeaseRow& row) {
-  return RowHash(RowHash::Kind::Lease)
-      .number(id.value)
-      .number(static_cast<uint64_t>(row.kind))
-      .number(row.ttl_ms)
-      .number(row.remaining_ms)
-      .value();
+  RowHash hash(RowHash::Kind::Lease);
+  hash.number(id.value).number(static_cast<uint64_t>(row.kind)).number(row.ttl_ms).number(row.remaining_ms);
+  if (row.generation != 0) hash.number(row.generation);  // only sessions have one
+  return hash.value();
 }
 
 }  // namespace
@@ -31,14 +31,25 @@ LeaseId LeaseTable::allocate() {
   }
 }
 
+LeaseId LeaseTable::allocate_session(uint32_t member_number, uint32_t salt) {
+  const uint64_t top = uint64_t{member_number & 0xff} << 56 | uint64_t{salt & 0xffffff} << 32;
+  for (;;) {
+    const LeaseId id(static_cast<int64_t>(top | (++allocated_ & UINT32_MAX)));
+    if (id != LeaseId(0) && rows_.find(id) == nullptr) return id;
+  }
+}
+
 void LeaseTable::insert(LeaseId id, const LeaseRow& row) {
   rows_.insert(id, row);
+  if (row.kind == LeaseKind::ZooKeeper) ++sessions_;
   digest_.add(digest_of_row(id, row));
 }
 
 void LeaseTable::erase(LeaseId id) {
   CHECK(!keys_.contains(id), "lease {} still owns keys", id.value);
-  digest_.remove(digest_of_row(id, *rows_.find(id)));
+  const LeaseRow& row = *rows_.find(id);
+  if (row.kind == LeaseKind::ZooKeeper) --sessions_;
+  digest_.remove(digest_of_row(id, row));
   rows_.erase(id);
 }
 
@@ -51,9 +62,22 @@ void LeaseTable::checkpoint(LeaseId id, int64_t remaining_ms) {
   digest_.add(digest_of_row(id, *row));
 }
 
+uint64_t LeaseTable::reattach(LeaseId id, int64_t ttl_ms) {
+  LeaseRow* const row = rows_.edit(id);
+  digest_.remove(digest_of_row(id, *row));
+  if (ttl_ms > 0) row->ttl_ms = std::min(ttl_ms, kMaxTtlMs);
+  row->remaining_ms = 0;
+  const uint64_t generation = ++row->generation;
+  digest_.add(digest_of_row(id, *row));
+  return generation;
+}
+
 void LeaseTable::attach(LeaseId id, const Blob& key) {
-  CHECK(rows_.find(id) != nullptr, "lease {} is not there", id.value);
-  if (keys_[id].insert(key).second) ++attached_;
+  const LeaseRow* const row = rows_.find(id);
+  CHECK(row != nullptr, "lease {} is not there", id.value);
+  if (!keys_[id].insert(key).second) return;
+  ++attached_;
+  if (row->kind == LeaseKind::ZooKeeper) ++session_keys_;
 }
 
 void LeaseTable::detach(LeaseId id, std::string_view key) {
@@ -63,6 +87,7 @@ void LeaseTable::detach(LeaseId id, std::string_view key) {
   CHECK(owned != it->second.end(), "lease {} does not own the key", id.value);
   it->second.erase(owned);
   --attached_;
+  if (has(id, LeaseKind::ZooKeeper)) --session_keys_;
   if (it->second.empty()) keys_.erase(it);
 }
 
@@ -78,7 +103,8 @@ LeaseInfo LeaseTable::info_of(LeaseId id, const LeaseRow& row) const {
           .kind = row.kind,
           .ttl_ms = row.ttl_ms,
           .remaining_ms = row.remaining_ms,
-          .keys = it == keys_.end() ? 0 : it->second.size()};
+          .keys = it == keys_.end() ? 0 : it->second.size(),
+          .generation = row.generation};
 }
 
 std::optional<LeaseInfo> LeaseTable::info(LeaseId id) const {

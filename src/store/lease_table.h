@@ -20,6 +20,7 @@ struct LeaseRow {
   LeaseKind kind = LeaseKind::Etcd;
   int64_t ttl_ms = 0;
   int64_t remaining_ms = 0;  // 0: no checkpoint
+  uint64_t generation = 0;   // of a session: how often it was attached (core L5)
 };
 
 class LeaseTable {
@@ -34,12 +35,17 @@ class LeaseTable {
   bool has(LeaseId id, LeaseKind kind) const;
   // An id nobody has, from the counter in the state alone (core L1), positive as etcd's clients expect.
   LeaseId allocate();
+  // Likewise for a session that `member_number` opens: the number on top, then 24 bits of salt.
+  LeaseId allocate_session(uint32_t member_number, uint32_t salt);
   // Requires an id that is free and not 0.
   void insert(LeaseId id, const LeaseRow& row);
   // Requires that it is there and owns nothing.
   void erase(LeaseId id);
   // Nothing when it is not there.
   void checkpoint(LeaseId id, int64_t remaining_ms);
+
+  // A session's next generation and, unless 0, its new TTL. Requires that it is there.
+  uint64_t reattach(LeaseId id, int64_t ttl_ms);
 
   // Requires that the lease is there.
   void attach(LeaseId id, const Blob& key);
@@ -55,6 +61,9 @@ class LeaseTable {
   uint64_t allocated() const { return allocated_; }
   void restore_allocated(uint64_t allocated) { allocated_ = allocated; }
   int64_t memory_bytes() const;
+  // Of ZooKeeper's kind, and what they own.
+  size_t sessions() const { return sessions_; }
+  size_t session_keys() const { return session_keys_; }
 
  private:
   using Keys = absl::btree_set<Blob, BlobLess>;
@@ -65,6 +74,8 @@ class LeaseTable {
   Rows rows_;
   absl::flat_hash_map<LeaseId, Keys> keys_;  // of leases that own something; never walked
   size_t attached_ = 0;
+  size_t sessions_ = 0;
+  size_t session_keys_ = 0;
   uint64_t allocated_ = 0;
 };
 

@@ -6,13 +6,18 @@
 #include "base/check.h"
 #include "base/coding.h"
 #include "base/crc32c.h"
-#include "store/accounting.h"
+#include "store/acl.h"
+#include "store/derived.h"
+#include "store/path.h"
 #include "store/snapshot.h"
 #include "store/snapshot_layout.h"
 #include "store/state.h"
 
 namespace witan::store {
 namespace {
+
+// Far below the largest number, so that counting up from it never overflows.
+constexpr int64_t kMaxCounted = int64_t{1} << 62;
 
 // A key, and the version it has after a change; no version is a deletion.
 struct Row {
@@ -44,7 +49,7 @@ bool read_row(std::string_view bytes, Revision newest, Row& out) {
     return true;
   }
   return version->create_revision >= Revision(2) && version->create_revision <= version->mod_revision &&
-         version->mod_revision <= newest && version->version >= 1;
+         version->mod_revision <= newest && version->version >= 1 && version->version <= kMaxCounted;
 }
 
 }  // namespace
@@ -58,6 +63,8 @@ struct SnapshotDecoder::Progress {
   bool read_alarm(std::string_view body);
   bool read_lease(std::string_view body);
   bool read_directory(std::string_view body);
+  bool read_node(std::string_view body);
+  bool read_hidden(std::string_view body);
   bool read_key(std::string_view body);
   bool read_batch(std::string_view body);
   bool read_change(std::string_view body);
@@ -81,7 +88,7 @@ struct SnapshotDecoder::Progress {
   bool complete = false;
   uint64_t records = 0;
   Digest digest;
-  std::vector<std::pair<Blob, Directory>> directories;
+  ReadRows rows;
   std::shared_ptr<ChangeBatch> batch;  // whose changes are being read
   uint64_t batch_changes = 0;
   WallTime batch_stamp;
@@ -149,7 +156,7 @@ size_t SnapshotDecoder::Progress::parse(std::string_view bytes) {
 bool SnapshotDecoder::Progress::parse_prologue(std::string_view bytes) {
   if (!bytes.starts_with(kSnapshotMagic)) return refuse(Code::Corrupt, "this is no snapshot");
   const uint32_t format = get_fixed32(bytes.data() + kSnapshotMagic.size());
-  if (format == kSnapshotFormat) return true;
+  if (format >= 1 && format <= kSnapshotFormat) return true;
   return refuse(Code::Refused,
                 fmt::format("it has format {} and this program knows format {}: run a newer version of it", format,
                             kSnapshotFormat));
@@ -158,7 +165,7 @@ bool SnapshotDecoder::Progress::parse_prologue(std::string_view bytes) {
 // Records of a type stand together and types in order, except that changes follow each batch.
 bool SnapshotDecoder::Progress::read(RecordType type, std::string_view body) {
   const bool change_after_batch = last == RecordType::Change && type == RecordType::Batch;
-  if (type < last && !change_after_batch) return false;
+  if (place_of(type) < place_of(last) && !change_after_batch) return false;
   if (positioned == (type == RecordType::Position)) return false;
   last = type;
   ++records;
@@ -167,6 +174,8 @@ bool SnapshotDecoder::Progress::read(RecordType type, std::string_view body) {
     case RecordType::Alarm: return read_alarm(body);
     case RecordType::Lease: return read_lease(body);
     case RecordType::Directory: return read_directory(body);
+    case RecordType::Node: return read_node(body);
+    case RecordType::Hidden: return read_hidden(body);
     case RecordType::Key: return read_key(body);
     case RecordType::Batch: return read_batch(body);
     case RecordType::Change: return read_change(body);
@@ -191,12 +200,12 @@ bool SnapshotDecoder::Progress::read_position(std::string_view body) {
       case 6: state->settings.memory_quota_bytes = r.sint(); break;
       case 7: state->settings.history_bytes = r.sint(); break;
       case 8: state->settings.min_lease_ttl_ms = r.sint(); break;
+      case 9: state->settings.enforce_node_quotas = r.uint() != 0; break;
       default: break;
     }
   }
   positioned = true;
-  // Far below the largest number, so that counting up from it never overflows.
-  constexpr Revision kMaxRevision(int64_t{1} << 62);
+  constexpr Revision kMaxRevision(kMaxCounted);
   constexpr uint64_t kMaxAllocated = uint64_t{1} << 60;  // likewise for lease ids
   if (!r.ok() || allocated > kMaxAllocated || state->revision < Revision(1) || state->revision > kMaxRevision ||
       state->compacted < Revision(-1) || state->compacted > state->revision) {
@@ -233,6 +242,7 @@ bool SnapshotDecoder::Progress::read_lease(std::string_view body) {
       case 2: kind = r.uint(); break;
       case 3: row.ttl_ms = r.sint(); break;
       case 4: row.remaining_ms = r.sint(); break;
+      case 5: row.generation = r.uint(); break;
       default: break;
     }
   }
@@ -257,8 +267,59 @@ bool SnapshotDecoder::Progress::read_directory(std::string_view body) {
       default: break;
     }
   }
-  directories.emplace_back(Blob(path), row);
-  return r.ok();
+  rows.directories.emplace_back(Blob(path), row);
+  return r.ok() && row.created <= kMaxCounted;
+}
+
+bool SnapshotDecoder::Progress::read_node(std::string_view body) {
+  FieldReader r(body);
+  std::string_view path;
+  NodeRow row;
+  uint64_t kind = 0;
+  while (r.next()) {
+    switch (r.field()) {
+      case 1: path = r.bytes(); break;
+      case 2: row.acl = Blob(r.bytes()); break;
+      case 3: row.acl_version = r.sint(); break;
+      case 4: kind = r.uint(); break;
+      case 5: row.ttl_ms = r.sint(); break;
+      default: break;
+    }
+  }
+  if (!r.ok() || kind > static_cast<uint64_t>(NodeKind::Ttl) || !is_acl(row.acl) || row.acl_version < -1 ||
+      row.acl_version > kMaxCounted) {
+    return false;
+  }
+  row.kind = static_cast<NodeKind>(kind);
+  if (row.acl.empty()) row.acl = Blob();
+  rows.nodes.emplace_back(Blob(path), std::move(row));
+  return true;
+}
+
+// Parents come before their children, which counted them when they were made: the counts are read, not made again.
+bool SnapshotDecoder::Progress::read_hidden(std::string_view body) {
+  Row row;
+  if (!read_row(body, state->revision, row)) return false;
+  Directory children;
+  FieldReader r(body);
+  while (r.next()) {
+    switch (r.field()) {
+      case 9: children.created = r.sint(); break;
+      case 10: children.children = r.sint(); break;
+      case 11: children.changed = Revision(r.sint()); break;
+      default: break;
+    }
+  }
+  const bool owned = row.version && row.version->lease != LeaseId(0);
+  const bool makes_sense =
+      is_hidden(row.key) && is_path(row.key) &&
+      (HiddenTable::is_base(row.key) ? !owned : row.version && !(owned && children.children > 0)) &&
+      (row.key == kHiddenRoot || state->hidden.exists(parent_of(row.key))) &&
+      state->hidden.rows().find(row.key) == nullptr && children.children >= 0 &&
+      children.created >= children.children && children.created <= kMaxCounted && children.changed <= state->revision;
+  if (!r.ok() || !makes_sense) return false;
+  state->hidden.restore(row.key, {.version = std::move(row.version), .children = children});
+  return true;
 }
 
 bool SnapshotDecoder::Progress::read_key(std::string_view body) {
@@ -335,23 +396,8 @@ bool SnapshotDecoder::Progress::read_end(std::string_view body) {
          state->history.last() == std::max(state->revision, Revision(1));
 }
 
-// What follows from the keys is made again, not read: owners, directories' present children, the digest. In key order a
-// parent comes before its children, which the directories rely on.
 bool SnapshotDecoder::Progress::build() {
-  for (Index::Cursor cursor = state->index.lower_bound(""); !cursor.done(); cursor.next()) {
-    const Version* const version = cursor.chain().latest();
-    if (version == nullptr) continue;
-    if (version->lease != LeaseId(0)) {
-      if (state->leases.find(version->lease) == nullptr) return damaged("a key has an owner that is not there");
-      state->leases.attach(version->lease, cursor.key());
-    }
-    state->digest.add(digest_of(cursor.key(), *version));
-    state->data_bytes += bytes_of_row(cursor.key(), *version);
-    state->directories.appeared(cursor.key(), Revision(0));
-  }
-  for (const auto& [path, row] : directories) {
-    if (!state->directories.restore(path, row)) return damaged("a directory contradicts the keys");
-  }
+  if (const auto wrong = derive(*state, std::move(rows))) return damaged(*wrong);
   if (store->digest() != digest) return damaged("its digest is not that of its content");
   return true;
 }

@@ -36,7 +36,8 @@ struct SnapshotEncoder::Progress {
   explicit Progress(State& s, Digest d, bool only_measured)
       : state(s), pin(s.pins.hold(s.compacted)), applied_index(s.applied_index), revision(s.revision),
         compacted(s.compacted), digest(d), measuring(only_measured), leases(std::in_place, s.leases.rows()),
-        directories(std::in_place, s.directories.rows()), next_batch(std::max(s.compacted, Revision(2))) {
+        directories(std::in_place, s.directories.rows()), nodes(std::in_place, s.node_rows.rows()),
+        hidden(std::in_place, s.hidden.rows()), next_batch(std::max(s.compacted, Revision(2))) {
     head.append(kSnapshotMagic);
     put_fixed32(head, kSnapshotFormat);
     write_position();
@@ -58,6 +59,7 @@ struct SnapshotEncoder::Progress {
       w.sint(6, state.settings.memory_quota_bytes);
       w.sint(7, state.settings.history_bytes);
       w.sint(8, state.settings.min_lease_ttl_ms);
+      w.uint(9, state.settings.enforce_node_quotas ? 1 : 0);
     });
   }
 
@@ -107,6 +109,7 @@ struct SnapshotEncoder::Progress {
       w.uint(2, static_cast<uint64_t>(row->second.kind));
       w.sint(3, row->second.ttl_ms);
       w.sint(4, row->second.remaining_ms);
+      w.uint(5, row->second.generation);
     });
     return true;
   }
@@ -121,6 +124,40 @@ struct SnapshotEncoder::Progress {
       w.sint(2, row->second.created);
       w.sint(3, row->second.children);
       w.sint(4, row->second.changed.value);
+    });
+    return true;
+  }
+  bool write_node(std::string& out) {
+    const auto row = nodes->next();
+    if (!row) {
+      nodes.reset();
+      return false;
+    }
+    record(out, RecordType::Node, [&](FieldWriter& w) {
+      w.bytes(1, row->first);
+      w.bytes(2, row->second.acl);
+      w.sint(3, row->second.acl_version);
+      w.uint(4, static_cast<uint64_t>(row->second.kind));
+      w.sint(5, row->second.ttl_ms);
+    });
+    return true;
+  }
+  bool write_hidden(std::string& out) {
+    const auto row = hidden->next();
+    if (!row) {
+      hidden.reset();
+      return false;
+    }
+    const HiddenRow& node = row->second;
+    record(out, RecordType::Hidden, [&](FieldWriter& w) {
+      w.bytes(1, row->first);
+      if (node.version) {
+        write_version(w, *node.version);
+        if (!node.version->value.is_null()) w.bytes_always(8, node.version->value);
+      }
+      w.sint(9, node.children.created);
+      w.sint(10, node.children.children);
+      w.sint(11, node.children.changed.value);
     });
     return true;
   }
@@ -174,9 +211,9 @@ struct SnapshotEncoder::Progress {
   }
 
   using Stage = bool (Progress::*)(std::string&);
-  static constexpr std::array<Stage, 6> kStages = {&Progress::write_head,      &Progress::write_lease,
-                                                   &Progress::write_directory, &Progress::write_keys,
-                                                   &Progress::write_change,    &Progress::write_end};
+  static constexpr std::array<Stage, 8> kStages = {
+      &Progress::write_head,   &Progress::write_lease, &Progress::write_directory, &Progress::write_node,
+      &Progress::write_hidden, &Progress::write_keys,  &Progress::write_change,    &Progress::write_end};
 
   State& state;
   Pin pin;
@@ -187,6 +224,8 @@ struct SnapshotEncoder::Progress {
   const bool measuring;  // counts values instead of writing them
   std::optional<LeaseTable::Rows::Walk> leases;
   std::optional<Directories::Rows::Walk> directories;
+  std::optional<NodeTable::Rows::Walk> nodes;
+  std::optional<HiddenTable::Rows::Walk> hidden;
   std::string next_key;
   Revision next_batch;
   size_t next_change = 0;

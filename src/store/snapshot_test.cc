@@ -6,6 +6,7 @@
 
 #include "base/coding.h"
 #include "base/crc32c.h"
+#include "store/acl.h"
 #include "store/snapshot_layout.h"
 #include "store/testing.h"
 
@@ -32,6 +33,177 @@ void fill(Tester& t) {
   t.must(Compact{Revision(at)});
   t.must(AlarmChange{.member = 3, .kind = AlarmKind::NoSpace, .active = true});
   t.must(SettingsChange{.memory_quota_bytes = 99, .history_bytes = 77, .min_lease_ttl_ms = 55});
+}
+
+const std::string kReadable = encode_acl(std::vector<AclEntry>{{perm::kRead, "world", "anyone"}});
+
+Reason run_node(Store& store, const NodeOperation& operation, LeaseId session = {}, uint64_t generation = 0) {
+  NodeTxn txn;
+  txn.operations.push_back(operation);
+  Command command{.body = std::move(txn)};
+  command.header.stamp = WallTime{3000};
+  command.header.session = session;
+  command.header.attach_generation = generation;
+  command.header.principals = {kSuperPrincipal};
+  return store.apply(store.applied_index() + 1, command, true).reply.failure.reason;
+}
+LeaseId open_session(Tester& t) {
+  const Applied applied = t.apply(SessionOpen{.member_number = 200, .salt = 3, .ttl_ms = 4000});
+  return std::get<LeaseGrantResult>(applied.reply.result).id;
+}
+
+// Of every kind of node one.
+void fill_nodes(Tester& t) {
+  const LeaseId session = open_session(t);
+  t.must(SessionAttach{.id = session});
+  const auto run = [&](const NodeOperation& operation) {
+    EXPECT_EQ(run_node(t.store, operation, session, 2), Reason::None);
+  };
+  run({CreateNode{.path = "/plain", .null_value = true}});
+  run({CreateNode{.path = "/secret", .value = "x", .acl = kReadable}});
+  run({CreateNode{.path = "/same", .acl = kReadable}});
+  run({CreateNode{.path = "/container", .kind = NodeKind::Container}});
+  run({CreateNode{.path = "/container/child", .ephemeral = true}});
+  run({CreateNode{.path = "/mortal", .kind = NodeKind::Ttl, .ttl_ms = 500}});
+  run({SetNodeAcl{.path = "/"}});
+  run({CreateNode{.path = "/zookeeper/quota/a", .null_value = true, .acl = kReadable}});
+  run({CreateNode{.path = "/zookeeper/quota/a/b", .value = "v"}});
+  run({CreateNode{.path = "/zookeeper/quota/a/c", .ephemeral = true}});
+  run({CreateNode{.path = "/zookeeper/quota/gone"}});
+  run({DeleteNode{.path = "/zookeeper/quota/gone"}});
+  run({SetNode{.path = "/zookeeper/quota", .value = "v"}});
+  run({SetNodeAcl{.path = "/zookeeper/config"}});
+}
+
+std::string describe(const Store& store) {
+  constexpr std::string_view kPaths[] = {"/",
+                                         "/plain",
+                                         "/secret",
+                                         "/same",
+                                         "/container",
+                                         "/mortal",
+                                         "/zookeeper",
+                                         "/container/child",
+                                         "/zookeeper/quota",
+                                         "/zookeeper/quota/a",
+                                         "/zookeeper/quota/a/b",
+                                         "/zookeeper/quota/a/c",
+                                         "/zookeeper/config"};
+  std::string out;
+  for (const std::string_view path : kPaths) {
+    NodeReads reads;
+    for (const NodeQuery query : {NodeQuery::Data, NodeQuery::Acl, NodeQuery::Children, NodeQuery::Descendants}) {
+      reads.reads.push_back({query, path});
+    }
+    const std::string_view super = kSuperPrincipal;
+    const NodeReadsResult r = store.read_nodes(reads, {}, {&super, 1});
+    const NodeStat& s = r.items[0].stat;
+    out += fmt::format("{}: {} '{}'{} acl {} of {} bytes; c{} m{} p{} {} {} {} {} {}; {} below\n", path,
+                       static_cast<int>(r.items[0].reason), r.items[0].value.view(),
+                       r.items[0].value.is_null() ? " null" : "", s.acl_version, r.items[1].acl.size(), s.created,
+                       s.modified, s.children_changed, s.created_at.ms, s.version, s.children_ever, s.children, s.owner,
+                       r.items[3].count);
+  }
+  return out;
+}
+
+TEST(Snapshot, RestoresNodesAndSessions) {
+  Tester t;
+  fill_nodes(t);
+  const auto restored = restore(snapshot_of(t.store));
+  ASSERT_TRUE(restored) << restored.error().message;
+  Store& copy = **restored;
+  EXPECT_EQ(copy.digest(), t.store.digest());
+  EXPECT_EQ(describe(copy), describe(t.store));
+  EXPECT_EQ(copy.usage().memory_bytes, t.store.usage().memory_bytes);
+  const LeaseInfo session = copy.leases(std::nullopt, 1).at(0);
+  EXPECT_EQ(session.generation, 2u);
+  EXPECT_EQ(session.keys, 2u);
+  EXPECT_EQ(session.kind, LeaseKind::ZooKeeper);
+  for (Store* store : {&copy, &t.store}) {
+    EXPECT_EQ(run_node(*store, {DeleteNode{.path = "/container/child"}}), Reason::None);
+    EXPECT_EQ(run_node(*store, {DeleteNode{.path = "/container", .only_if_idle = true}}), Reason::None);
+    EXPECT_EQ(run_node(*store, {DeleteNode{.path = "/same"}}), Reason::None);
+    EXPECT_EQ(run_node(*store, {DeleteNode{.path = "/zookeeper/quota/a/b"}}), Reason::None);
+    EXPECT_EQ(run_node(*store, {CreateNode{.path = "/zookeeper/quota/a/s", .sequential = true}}), Reason::None);
+    const Command end{.body = LeaseRevoke{.id = session.id, .kind = LeaseKind::ZooKeeper}};
+    store->apply(store->applied_index() + 1, end, true);
+    EXPECT_FALSE(store->lease(session.id));
+  }
+  EXPECT_EQ(copy.digest(), t.store.digest());
+  EXPECT_EQ(describe(copy), describe(t.store));
+}
+
+TEST(Snapshot, QuotasAreCountedAgain) {
+  Tester t;
+  for (const char* path : {"/zookeeper/quota/a", "/zookeeper/quota/a/b"}) {
+    ASSERT_EQ(run_node(t.store, {CreateNode{.path = path}}), Reason::None);
+  }
+  t.must(SettingsChange{.enforce_node_quotas = 1});
+  const auto limit = [&](std::string_view base, std::string_view limits) {
+    const std::string path(base);
+    EXPECT_EQ(run_node(t.store, {CreateNode{.path = path + "/zookeeper_limits", .value = limits}}), Reason::None);
+    EXPECT_EQ(run_node(t.store, {CreateNode{.path = path + "/zookeeper_stats"}}), Reason::None);
+  };
+  limit("/zookeeper/quota", "count=-1,bytes=-1");
+  limit("/zookeeper/quota/a", "count=-1,bytes=-1=;countHardLimit=2");
+  limit("/zookeeper/quota/a/b", "count=-1,bytes=-1");
+  t.put("/a", "12345");
+  t.put("/a/b/c", "123");
+  t.put("/a/x", "1");
+  t.put("/z");
+  t.put("no node");
+  const auto counted = [](const Store& store) {
+    std::string out;
+    for (const char* base : {"", "/a", "/a/b"}) {
+      const std::string path = fmt::format("/zookeeper/quota{}/zookeeper_stats", base);
+      NodeReads reads;
+      reads.reads.push_back({NodeQuery::Data, path});
+      out += fmt::format("{} ", store.read_nodes(reads, {}, {}).items[0].value.view());
+    }
+    return out;
+  };
+  EXPECT_EQ(counted(t.store), "count=1,bytes=1 count=2,bytes=6 count=1,bytes=3 ");
+  const auto restored = restore(snapshot_of(t.store));
+  ASSERT_TRUE(restored) << restored.error().message;
+  EXPECT_EQ(counted(**restored), counted(t.store));
+  for (Store* store : {&t.store, restored->get()}) {
+    EXPECT_EQ(run_node(*store, {CreateNode{.path = "/a/y"}}), Reason::QuotaExceeded) << "enforced as before";
+    EXPECT_EQ(run_node(*store, {DeleteNode{.path = "/a/x"}}), Reason::None);
+    EXPECT_EQ(run_node(*store, {CreateNode{.path = "/a/y"}}), Reason::None);
+  }
+}
+
+TEST(Snapshot, NodesThatChangeWhileItIsWrittenAreAsTheyWere) {
+  Tester t;
+  fill_nodes(t);
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_EQ(run_node(t.store, {CreateNode{.path = fmt::format("/n{:02}", i), .acl = kReadable}}), Reason::None);
+    ASSERT_EQ(run_node(t.store, {CreateNode{.path = fmt::format("/zookeeper/quota/n{:02}", i)}}), Reason::None);
+  }
+  const LeaseId session = t.store.leases(std::nullopt, 1).at(0).id;
+  const Digest digest = t.store.digest();
+  const std::string was = describe(t.store);
+  SnapshotEncoder encoder(t.store);
+  std::string bytes;
+  for (int i = 0; encoder.next(1, bytes); ++i) {
+    if (i >= 30) continue;
+    // Ahead of the cursor and behind it.
+    for (const int n : {i, 29 - i}) {
+      run_node(t.store, {SetNodeAcl{.path = fmt::format("/n{:02}", n)}});
+      run_node(t.store, {SetNode{.path = fmt::format("/zookeeper/quota/n{:02}", n), .value = "new"}});
+      run_node(t.store, {DeleteNode{.path = fmt::format("/zookeeper/quota/n{:02}", n)}});
+    }
+    run_node(t.store, {DeleteNode{.path = fmt::format("/n{:02}", i)}});
+    run_node(t.store, {CreateNode{.path = fmt::format("/late{}", i), .acl = kReadable, .kind = NodeKind::Container}});
+    run_node(t.store, {CreateNode{.path = fmt::format("/zookeeper/quota/late{}", i)}});
+    t.must(SessionAttach{.id = session});
+  }
+  ASSERT_NE(t.store.digest(), digest);
+  const auto restored = restore(bytes);
+  ASSERT_TRUE(restored) << restored.error().message;
+  EXPECT_EQ((*restored)->digest(), digest);
+  EXPECT_EQ(describe(**restored), was);
 }
 
 TEST(Snapshot, RestoresEveryTableAndTheHistoryThatIsLeft) {
@@ -182,6 +354,17 @@ TEST(Snapshot, EveryFlippedBitIsNoticed) {
   }
 }
 
+TEST(Snapshot, EveryFlippedBitOfNodesIsNoticed) {
+  Tester t;
+  fill_nodes(t);
+  const std::string good = snapshot_of(t.store);
+  for (size_t i = kSnapshotPrologue; i < good.size(); ++i) {
+    std::string bad = good;
+    bad[i] = static_cast<char>(bad[i] ^ (1 << (i % 8)));
+    ASSERT_FALSE(restore(bad)) << "byte " << i;
+  }
+}
+
 TEST(Snapshot, EveryCutAndEveryExtraByteIsNoticed) {
   Tester t;
   fill(t);
@@ -194,10 +377,27 @@ TEST(Snapshot, EveryCutAndEveryExtraByteIsNoticed) {
   EXPECT_FALSE(restore(good + "x"));
 }
 
+void write_format(std::string& bytes, uint32_t format) {
+  set_fixed32(bytes.data() + kSnapshotMagic.size(), format);
+  set_fixed32(bytes.data() + bytes.size() - 4, crc32c(std::string_view(bytes).substr(0, bytes.size() - 4)));
+}
+
+TEST(Snapshot, AnOlderFormatIsReadAsOneWithoutNodes) {
+  Tester t;
+  fill(t);
+  std::string bytes = snapshot_of(t.store);
+  write_format(bytes, 1);
+  const auto restored = restore(bytes);
+  ASSERT_TRUE(restored) << restored.error().message;
+  EXPECT_EQ((*restored)->digest(), t.store.digest());
+  write_format(bytes, 0);
+  EXPECT_FALSE(restore(bytes));
+}
+
 TEST(Snapshot, ANewerFormatIsRefused) {
   Tester t;
   std::string bytes = snapshot_of(t.store);
-  bytes[8] = 2;
+  write_format(bytes, kSnapshotFormat + 1);
   const auto restored = restore(bytes);
   ASSERT_FALSE(restored);
   EXPECT_EQ(restored.error().code, Code::Refused);
@@ -284,6 +484,96 @@ TEST(Snapshot, LiesAreNotBelieved) {
             "a directory contradicts the keys; it is damaged");
   EXPECT_EQ(Forged().position(1, -1).add(RecordType::Directory, directory("/a", 0)).verdict(),
             "a directory contradicts the keys; it is damaged");
+}
+
+// Ends of leases delete keys, ends of sessions nodes.
+TEST(Snapshot, OwnersOwnWhatTheirEndsDelete) {
+  const auto lease = [](LeaseKind kind) {
+    return Forged().position(5, 5).add(RecordType::Lease, [kind](FieldWriter& w) {
+      w.sint(1, 7), w.uint(2, static_cast<uint64_t>(kind)), w.sint(3, 1000);
+    });
+  };
+  const std::string kDigest = "its digest is not that of its content; it is damaged";
+  const auto key = [&](LeaseKind kind, std::string_view path) {
+    return lease(kind).key(path, 3, 7).batch(5, 0).verdict();
+  };
+  EXPECT_EQ(key(LeaseKind::Etcd, "/zookeeper/a"), kDigest) << "all is well except that";
+  EXPECT_EQ(key(LeaseKind::ZooKeeper, "/a"), kDigest);
+  EXPECT_EQ(key(LeaseKind::ZooKeeper, "/zookeeper/a"), "a key has an owner that is not there; it is damaged");
+  const auto node = [&](LeaseKind kind) {
+    Forged forged = lease(kind);
+    forged.add(RecordType::Hidden, [](FieldWriter& w) { w.bytes(1, "/zookeeper"), w.sint(9, 1), w.sint(10, 1); });
+    forged.add(RecordType::Hidden, [](FieldWriter& w) {
+      w.bytes(1, "/zookeeper/a"), w.sint(2, 3), w.sint(3, 3), w.sint(4, 1), w.sint(5, 7);
+    });
+    return forged.batch(5, 0).verdict();
+  };
+  EXPECT_EQ(node(LeaseKind::ZooKeeper), kDigest);
+  EXPECT_EQ(node(LeaseKind::Etcd), "a node has an owner that is not there; it is damaged");
+}
+
+TEST(Snapshot, LiesAboutNodesAreNotBelieved) {
+  const std::string kNonsense = "a record makes no sense; it is damaged";
+  const std::string kDigest = "its digest is not that of its content; it is damaged";
+  const auto node = [](std::string_view path, std::string_view acl, int64_t version = 1, uint64_t kind = 0) {
+    return Forged().position(5, -1).add(RecordType::Node, [&](FieldWriter& w) {
+      w.bytes(1, path), w.bytes(2, acl), w.sint(3, version), w.uint(4, kind);
+    });
+  };
+  const auto with_batches = [](Forged forged) {
+    for (int64_t r = 2; r <= 5; ++r) forged.batch(r, 0);
+    return forged.verdict();
+  };
+  EXPECT_EQ(with_batches(node("/", kReadable)), kDigest) << "all is well except that";
+  EXPECT_EQ(with_batches(node("/none", kReadable)), "an access list without its node; it is damaged");
+  EXPECT_EQ(with_batches(node("no path", kReadable)), "an access list without its node; it is damaged");
+  EXPECT_EQ(node("/", kReadable.substr(1)).verdict(), kNonsense) << "a list cut short";
+  EXPECT_EQ(node("/", kReadable, -2).verdict(), kNonsense);
+  EXPECT_EQ(node("/", kReadable, INT64_MAX).verdict(), kNonsense) << "it is counted up";
+  EXPECT_EQ(node("/", kReadable, 1, 3).verdict(), kNonsense) << "a kind";
+  EXPECT_EQ(node("/", kReadable).key("/", 3).add(RecordType::Node, [](FieldWriter&) {}).verdict(), kNonsense)
+      << "out of order";
+
+  struct Hidden {
+    std::string_view path;
+    int64_t mod = 3;
+    int64_t created = 0;
+    int64_t children = 0;
+    int64_t changed = 0;
+    int64_t owner = 0;
+  };
+  const auto hidden = [](std::vector<Hidden> rows) {
+    Forged forged;
+    forged.position(5, -1);
+    for (const Hidden& row : rows) {
+      forged.add(RecordType::Hidden, [&](FieldWriter& w) {
+        w.bytes(1, row.path);
+        if (row.mod != 0) w.sint(2, row.mod), w.sint(3, row.mod), w.sint(4, 1), w.sint(5, row.owner);
+        w.sint(9, row.created), w.sint(10, row.children), w.sint(11, row.changed);
+      });
+    }
+    return forged;
+  };
+  const Hidden quota{.path = "/zookeeper/quota", .mod = 0, .created = 1, .children = 1, .changed = 3};
+  EXPECT_EQ(with_batches(hidden({quota, {.path = "/zookeeper/quota/a"}})), kDigest) << "all is well except that";
+  EXPECT_EQ(hidden({{.path = "/zookeeper/quota/a/b"}}).verdict(), kNonsense) << "no parent";
+  EXPECT_EQ(hidden({{.path = "/elsewhere"}}).verdict(), kNonsense);
+  EXPECT_EQ(hidden({{.path = "/zookeeper/quota//a"}}).verdict(), kNonsense);
+  EXPECT_EQ(hidden({quota, quota}).verdict(), kNonsense) << "twice";
+  EXPECT_EQ(hidden({{.path = "/zookeeper/quota/a", .mod = 0}}).verdict(), kNonsense) << "nobody made it";
+  EXPECT_EQ(hidden({{.path = "/zookeeper/quota/a", .mod = 6}}).verdict(), kNonsense) << "newer than the state";
+  EXPECT_EQ(hidden({{.path = "/zookeeper/quota", .owner = 7}}).verdict(), kNonsense) << "which no end may delete";
+  EXPECT_EQ(hidden({quota, {.path = "/zookeeper/quota/a", .created = 1, .children = 1, .owner = 7}}).verdict(),
+            kNonsense);
+  const std::string kOwner = "a node has an owner that is not there; it is damaged";
+  EXPECT_EQ(with_batches(hidden({quota, {.path = "/zookeeper/quota/a", .owner = 7}})), kOwner);
+  EXPECT_EQ(hidden({{.path = "/zookeeper", .created = 1, .children = -1}}).verdict(), kNonsense);
+  EXPECT_EQ(hidden({{.path = "/zookeeper", .created = 1, .children = 2}}).verdict(), kNonsense);
+  EXPECT_EQ(hidden({{.path = "/zookeeper", .created = INT64_MAX}}).verdict(), kNonsense) << "it is counted up";
+  EXPECT_EQ(hidden({{.path = "/zookeeper", .changed = 6}}).verdict(), kNonsense);
+  const std::string kCounts = "a node below /zookeeper counts other children than it has; it is damaged";
+  EXPECT_EQ(with_batches(hidden({quota})), kCounts) << "a child too few";
+  EXPECT_EQ(with_batches(hidden({{.path = "/zookeeper/quota/a"}})), kCounts) << "nobody counts it";
 }
 
 TEST(Snapshot, ALengthReservesNothing) {

@@ -7,10 +7,14 @@
 #include "store/alarm_table.h"
 #include "store/digest.h"
 #include "store/directory.h"
+#include "store/hidden_table.h"
 #include "store/history.h"
 #include "store/index.h"
 #include "store/lease_table.h"
+#include "store/node_table.h"
+#include "store/nodes.h"
 #include "store/pins.h"
+#include "store/quota.h"
 #include "store/store.h"
 
 namespace witan::store {
@@ -30,6 +34,9 @@ struct State {
   Index index;
   History history;
   Directories directories{index, digest};
+  HiddenTable hidden{digest};
+  NodeTable node_rows{digest};
+  Quotas quotas;  // follows from the tables
   LeaseTable leases{digest};
   AlarmTable alarms{digest};
   int64_t data_bytes = 0;  // bytes_of_row of live keys
@@ -43,6 +50,8 @@ struct State {
   Revision trimmed{-1};  // physical compaction is complete up to here
   Trimming trimming;
   Pins pins;
+
+  Nodes nodes() const { return Nodes(index, directories, hidden, node_rows); }
 
   // None when `revision` may be read at the present; 0 and below is the present itself.
   Failure readable(Revision at) const {

@@ -6,6 +6,8 @@
 #include "base/planted.h"
 #include "store/authorize.h"
 #include "store/batch_writer.h"
+#include "store/node_txn.h"
+#include "store/nodes.h"
 #include "store/path.h"
 #include "store/scan.h"
 #include "store/state.h"
@@ -39,6 +41,12 @@ class Applier {
     Failure failure = refuse_corrupt();
     if (failure.reason == Reason::None && state_.alarms.active(AlarmKind::NoSpace)) failure.reason = Reason::NoSpace;
     return failure;
+  }
+  Failure refuse_session() const {
+    if (header_.session == LeaseId(0)) return {};
+    if (!state_.leases.has(header_.session, LeaseKind::ZooKeeper)) return {.reason = Reason::SessionExpired};
+    const bool current = state_.leases.find(header_.session)->generation == header_.attach_generation;
+    return {.reason = current ? Reason::None : Reason::SessionMoved};
   }
   Failure refuse_access(Access access, const KeyRangeView& range) const {
     return {.reason = authorize(header_.principals, access, range) ? Reason::None : Reason::PermissionDenied};
@@ -107,9 +115,10 @@ class Applier {
     const LeaseId id = grant.id == LeaseId(0) ? state_.leases.allocate() : grant.id;
     const int64_t least = grant.kind == LeaseKind::Etcd ? state_.settings.min_lease_ttl_ms : 1;
     const int64_t ttl_ms = std::max(grant.ttl_ms, least);
-    state_.leases.insert(id, {.kind = grant.kind, .ttl_ms = ttl_ms});
+    const uint64_t generation = grant.kind == LeaseKind::ZooKeeper ? 1 : 0;
+    state_.leases.insert(id, {.kind = grant.kind, .ttl_ms = ttl_ms, .generation = generation});
     // Always: every member learns of new leases from it.
-    reply.result = LeaseGrantResult{.id = id, .ttl_ms = ttl_ms};
+    reply.result = LeaseGrantResult{.id = id, .ttl_ms = ttl_ms, .generation = generation};
     return {};
   }
 
@@ -118,12 +127,57 @@ class Applier {
     Failure failure = refuse_corrupt();
     if (failure.reason != Reason::None) return failure;
     if (!state_.leases.has(revoke.id, revoke.kind)) return {.reason = Reason::LeaseNotFound};
+    // Attached again since whoever wants its end looked: it lives on (core L5).
+    if (revoke.generation != 0 && revoke.generation != state_.leases.find(revoke.id)->generation) {
+      return {.reason = Reason::SessionMoved};
+    }
     for (const Blob& key : state_.leases.keys(revoke.id)) {
-      writer_.delete_range({.begin = key, .single = true}, nullptr);
+      // A session's are nodes; an etcd lease may own a key that only looks like a hidden one.
+      if (revoke.kind == LeaseKind::ZooKeeper) {
+        writer_.delete_node(key);
+      } else {
+        writer_.delete_range({.begin = key, .single = true}, nullptr);
+      }
     }
     state_.leases.erase(revoke.id);
     return {};
   }
+
+  Failure run(const SessionOpen& open, Reply& reply) {
+    const Failure failure = refuse_growth();
+    if (failure.reason != Reason::None) return failure;
+    const LeaseId id = state_.leases.allocate_session(open.member_number, open.salt);
+    const int64_t ttl_ms = std::clamp<int64_t>(open.ttl_ms, 1, LeaseTable::kMaxTtlMs);
+    state_.leases.insert(id, {.kind = LeaseKind::ZooKeeper, .ttl_ms = ttl_ms, .generation = 1});
+    reply.result = LeaseGrantResult{.id = id, .ttl_ms = ttl_ms, .generation = 1};
+    return {};
+  }
+
+  Failure run(const SessionAttach& attach, Reply& reply) {
+    const Failure failure = refuse_corrupt();
+    if (failure.reason != Reason::None) return failure;
+    if (!state_.leases.has(attach.id, LeaseKind::ZooKeeper)) return {.reason = Reason::SessionExpired};
+    const uint64_t generation = state_.leases.reattach(attach.id, attach.ttl_ms);
+    reply.result =
+        LeaseGrantResult{.id = attach.id, .ttl_ms = state_.leases.find(attach.id)->ttl_ms, .generation = generation};
+    return {};
+  }
+
+  // The session first: what it owns and may do is nobody else's affair (core L4, L5).
+  Failure run(const NodeTxn& txn, Reply& reply) {
+    Failure failure = refuse_session();
+    if (failure.reason == Reason::None) failure = grows(txn) ? refuse_growth() : refuse_corrupt();
+    if (failure.reason != Reason::None) return failure;
+    NodeTxnRun run(state_, txn, header_);
+    failure = run.plan();
+    if (failure.reason != Reason::None) return failure;
+    NodeTxnResult result = run.run(writer_, want_reply_);
+    if (want_reply_) reply.result = std::move(result);
+    return {};
+  }
+
+  // Asked of a member, never of the log (Store::read_nodes); there it does nothing.
+  Failure run(const NodeReads&, Reply&) { return {}; }
 
   Failure run(const LeaseCheckpoint& checkpoint, Reply&) {
     for (const LeaseCheckpoint::Item& item : checkpoint.items) state_.leases.checkpoint(item.id, item.remaining_ms);
@@ -142,6 +196,7 @@ class Applier {
     if (change.min_lease_ttl_ms > 0) {
       settings.min_lease_ttl_ms = std::min<int64_t>(change.min_lease_ttl_ms, LeaseTable::kMaxTtlMs);
     }
+    if (change.enforce_node_quotas != 0) settings.enforce_node_quotas = change.enforce_node_quotas > 0;
     return {};
   }
 
@@ -182,9 +237,11 @@ Usage Store::usage() const {
   usage.keys = s.index.live();
   usage.directories = s.directories.rows().size();
   usage.leases = s.leases.rows().size();
-  usage.data_bytes = s.data_bytes;
+  usage.sessions = s.leases.sessions();
+  usage.session_keys = s.leases.session_keys();
+  usage.data_bytes = s.data_bytes + s.hidden.memory_bytes() + s.node_rows.memory_bytes();
   usage.history_bytes = s.history.bytes_after(s.compacted);
-  usage.memory_bytes = s.data_bytes + s.history.bytes() + s.directories.memory_bytes() + s.leases.memory_bytes();
+  usage.memory_bytes = usage.data_bytes + s.history.bytes() + s.directories.memory_bytes() + s.leases.memory_bytes();
   return usage;
 }
 
@@ -196,11 +253,10 @@ Digest Store::digest() const {
               .number(s.largest_stamp.ms)
               .number(s.leases.allocated())
               .value());
-  sum.add(RowHash(RowHash::Kind::Settings)
-              .number(s.settings.memory_quota_bytes)
-              .number(s.settings.history_bytes)
-              .number(s.settings.min_lease_ttl_ms)
-              .value());
+  RowHash settings(RowHash::Kind::Settings);
+  settings.number(s.settings.memory_quota_bytes).number(s.settings.history_bytes).number(s.settings.min_lease_ttl_ms);
+  if (s.settings.enforce_node_quotas) settings.number(uint64_t{1});  // as in states older than it
+  sum.add(settings.value());
   return sum.value();
 }
 
@@ -277,6 +333,12 @@ std::vector<LeaseInfo> Store::leases(std::optional<LeaseId> after, size_t limit)
 std::vector<Blob> Store::lease_keys(LeaseId id) const { return state_->leases.keys(id); }
 
 bool Store::node_exists(std::string_view path) const { return state_->directories.node_exists(path); }
+
+int64_t Store::node_count() const {
+  const State& s = *state_;
+  const Nodes nodes(s.index, s.directories, s.hidden, s.node_rows);
+  return 1 + s.directories.nodes() + 1 + nodes.descendants(kHiddenRoot);
+}
 Directory Store::directory(std::string_view path) const { return state_->directories.of(path); }
 Store::Children Store::children(std::string_view path, std::string_view after, size_t limit) const {
   return state_->directories.children(path, after, limit);

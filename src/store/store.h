@@ -33,6 +33,7 @@ struct Settings {
   int64_t memory_quota_bytes = -1;           // judged by the node, which raises the alarm; < 0: none
   int64_t history_bytes = int64_t{1} << 30;  // the leader compacts when history takes more (core S3)
   int64_t min_lease_ttl_ms = 2000;           // of leases of etcd's kind
+  bool enforce_node_quotas = false;          // hard quotas of ZooKeeper's view refuse writes
 };
 
 // Results of reads carry a Failure instead of an Error: APIs map its Reason to their own codes.
@@ -50,6 +51,7 @@ struct LeaseInfo {
   int64_t ttl_ms = 0;        // granted
   int64_t remaining_ms = 0;  // at the last checkpoint; 0: none, count from the full TTL (core L3)
   size_t keys = 0;           // how many it owns
+  uint64_t generation = 0;   // of a session (core L5)
 };
 
 // Of a node of the ZooKeeper view that has or had children (core T1).
@@ -79,7 +81,9 @@ struct Usage {
   size_t keys = 0;  // live now
   size_t directories = 0;
   size_t leases = 0;
-  int64_t data_bytes = 0;     // live keys with their versions; equal on all members
+  size_t sessions = 0;        // leases of ZooKeeper's kind ...
+  size_t session_keys = 0;    // ... and the keys that they own
+  int64_t data_bytes = 0;     // live keys with their versions, hidden nodes, access lists; equal on all members
   int64_t history_bytes = 0;  // what only history holds since the compacted revision; equal on all members
   int64_t memory_bytes = 0;   // both, the tables and what physical compaction has yet to free: this member's estimate
 };
@@ -196,6 +200,8 @@ class Store {
   bool node_exists(std::string_view path) const;
   // Zeros when the path never had children since it exists.
   Directory directory(std::string_view path) const;
+  // Nodes that clients can see, "/" and the fixed ones below /zookeeper included. Cheap.
+  int64_t node_count() const;
   // Names of children, skipping subtrees (core T3), at most `limit`; `after`: the position a former call returned.
   // Sorted, except that an implied child stands where its first descendant does.
   struct Children {
@@ -203,6 +209,12 @@ class Store {
     std::string next;  // pass as `after`; empty when complete
   };
   Children children(std::string_view path, std::string_view after, size_t limit) const;
+  // Everything ZooKeeper's clients ask of this state, by `session` with the rights of `principals`.
+  NodeReadsResult read_nodes(const NodeReads& reads, LeaseId session,
+                             std::span<const std::string_view> principals) const;
+  // Containers and TTL nodes whose time has come at `now`, from the first path above `after` on, at most `limit`,
+  // having looked at no more than `look_at` nodes; `after` becomes where to go on, empty at the end.
+  std::vector<std::string> idle_nodes(WallTime now, std::string& after, size_t limit, size_t look_at) const;
 
   // ---- Physical compaction ----------------------------------------------------------------------
   // Frees up to about `budget` changes' worth of what logical compaction has hidden and no reader pins. False when
@@ -212,6 +224,7 @@ class Store {
  private:
   friend class SnapshotEncoder;
   friend class SnapshotDecoder;
+  friend class StoreBuilder;
   friend struct StoreTestPeer;
   std::unique_ptr<State> state_;
 };

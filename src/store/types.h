@@ -118,10 +118,21 @@ struct Change {
   VersionRef after;
 };
 
+// What happened to one node of the ZooKeeper view. Created and Deleted are news of its parent's children too.
+struct NodeEvent {
+  enum class Type : uint8_t { Created, Deleted, Changed } type = Type::Created;
+  Blob path;
+  Blob acl;         // who may hear of it (store/acl.h); null: everybody
+  Blob parent_acl;  // who may hear of it as the parent's news
+};
+
 // Everything one revision changed, in key order of the operations (core F2). Immutable and shared.
 struct ChangeBatch {
   Revision revision;
-  std::vector<Change> changes;
+  std::vector<Change> changes;  // each key once
+  // The same as the ZooKeeper view sees it, in the order it happened. Only there when it does not follow from `changes`
+  // alone: implied nodes, ACLs, the hidden table, a node that changed twice. Use for_each_node_event (store/node.h).
+  std::unique_ptr<std::vector<NodeEvent>> node_events;
   size_t bytes = 0;  // memory it accounts for in bounded queues (core F4)
 };
 using ChangeBatchPtr = std::shared_ptr<const ChangeBatch>;

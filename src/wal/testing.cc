@@ -105,7 +105,10 @@ Result<std::unique_ptr<env::File>> MemoryDisk::open(const std::string& path, env
 Result<std::vector<std::string>> MemoryDisk::list(const std::string& directory) {
   std::vector<std::string> names;
   for (const auto& [path, inode] : live_) {
-    if (path.starts_with(directory + "/")) names.push_back(path.substr(directory.size() + 1));
+    if (!path.starts_with(directory + "/")) continue;
+    const size_t begin = directory.size() + 1;
+    std::string name = path.substr(begin, path.find('/', begin) - begin);
+    if (names.empty() || names.back() != name) names.push_back(std::move(name));
   }
   return names;
 }

@@ -102,6 +102,17 @@ Status status_of(const store::Failure& failure) {
     case NoSpace: return status_of(Error::NoSpace);
     case CorruptCluster: return status_of(Error::Corrupt);
     case PermissionDenied: return status_of(Error::PermissionDenied);
+    // Of commands that only ZooKeeper's clients send.
+    case NodeNotFound:
+    case NodeExists:
+    case NodeHasChildren:
+    case NodeIsEphemeral:
+    case VersionMismatch:
+    case BadArguments:
+    case InvalidAcl:
+    case SessionExpired:
+    case SessionMoved:
+    case QuotaExceeded: break;
   }
   return {Unknown, "etcdserver: unknown reason"};
 }
@@ -146,6 +157,7 @@ Status status_of(node::MemberFailure failure) {
     case Unhealthy: return status_of(Error::Unhealthy);
     // etcd has one change at a time too and lets the second one wait until it times out.
     case ChangeInProgress: return status_of(Error::Timeout);
+    case VersionMismatch: return status_of(Error::Unhealthy);  // no change of etcd's names a version
     case NoLeader: return status_of(Error::NoLeader);
     case Timeout: return status_of(Error::Timeout);
     case Stopping: return status_of(Error::Stopped);

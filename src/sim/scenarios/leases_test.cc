@@ -64,8 +64,8 @@ TEST(Leases, ChangesOfLeaderDoNotKeepALeaseAlive) {
   EXPECT_LE(ended - granted, seconds(32)) << "it was given its time again and again";
 }
 
-// Seed 7003287: the lease's time was over while the leader tried to hand over and refused all proposals. Nothing woke it
-// for the only lease there was when it led on.
+// Seed 7003287: the lease's time was over while the leader tried to hand over and refused all proposals. Nothing woke
+// it for the only lease there was when it led on.
 TEST(Leases, AHandOverThatFailsDelaysAnEndOnly) {
   Scenario world;
   const MachineId leader = world.leader();
