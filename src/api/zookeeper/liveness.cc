@@ -1,0 +1,93 @@
+#include "api/zookeeper/liveness.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace witan::api::zookeeper {
+
+Liveness::Liveness(env::Loop& loop, node::Client& client, LivenessSink& sink, const Options& options)
+    : loop_(loop), client_(client), sink_(sink), options_(options), alive_(std::make_shared<bool>(true)) {}
+
+Liveness::~Liveness() {
+  *alive_ = false;
+  loop_.cancel(timer_);
+  loop_.cancel(patience_timer_);
+}
+
+void Liveness::heard(store::LeaseId session) {
+  heard_.push_back(session);
+  if (unheard_since_ == Instant::never()) {
+    unheard_since_ = loop_.now();
+    watch_patience();
+  }
+  schedule();
+}
+
+bool Liveness::ping(RequestKey key) {
+  if (ever_acknowledged_ && loop_.now() - acknowledged_ < options_.interval) return true;
+  waiting_.push_back(key);
+  schedule();
+  return false;
+}
+
+// One report at a time. The first after a quiet time leaves at the end of this turn, so that everybody of the turn is
+// in it.
+void Liveness::schedule() {
+  if (under_way_ || timer_ != 0) return;
+  const Instant due = round_ == 1 ? loop_.now() : std::max(loop_.now(), sent_ + options_.interval);
+  timer_ = loop_.call_at(due, [this] {
+    timer_ = 0;
+    send();
+  });
+}
+
+void Liveness::send() {
+  std::ranges::sort(heard_);
+  heard_.erase(std::unique(heard_.begin(), heard_.end()), heard_.end());
+  reported_ = std::exchange(heard_, {});
+  std::ranges::move(std::exchange(waiting_, {}), std::back_inserter(reporting_));
+  under_way_ = true;
+  ++round_;
+  sent_ = loop_.now();
+  client_.renew_sessions(reported_, [this, alive = alive_](node::Answer<std::vector<store::LeaseId>> answer) {
+    if (*alive) on_answer(answer);
+  });
+}
+
+void Liveness::on_answer(const node::Answer<std::vector<store::LeaseId>>& answer) {
+  under_way_ = false;
+  if (!answer) {
+    heard_.insert(heard_.end(), reported_.begin(), reported_.end());
+    std::ranges::move(std::exchange(reporting_, {}), std::back_inserter(waiting_));
+    return schedule();
+  }
+  ever_acknowledged_ = true;
+  acknowledged_ = sent_;
+  reported_.clear();
+  const std::vector<RequestKey> confirmed = std::exchange(reporting_, {});
+  // Whoever was heard of since was heard of after this report left.
+  loop_.cancel(std::exchange(patience_timer_, 0));
+  unheard_since_ = heard_.empty() ? Instant::never() : sent_;
+  watch_patience();
+  for (const store::LeaseId session : *answer) sink_.on_session_ended(session);
+  for (const RequestKey ping : confirmed) sink_.on_ping_confirmed(ping);
+  if (!heard_.empty() || !waiting_.empty()) schedule();
+}
+
+void Liveness::watch_patience() {
+  if (unheard_since_ == Instant::never() || patience_timer_ != 0) return;
+  patience_timer_ = loop_.call_at(unheard_since_ + options_.patience, [this] { on_patience(); });
+}
+
+void Liveness::on_patience() {
+  patience_timer_ = 0;
+  unheard_since_ = Instant::never();
+  heard_.clear();
+  reported_.clear();
+  waiting_.clear();
+  reporting_.clear();
+  ++round_;
+  sink_.on_cut_off();
+}
+
+}  // namespace witan::api::zookeeper
