@@ -12,7 +12,9 @@ from pathlib import Path
 import house
 from house import Failed, say
 
-FIRST_PORT = 2379  # etcd's; its peers' is the next. Member i has both 10 * (i - 1) higher.
+# etcd's; its peers' is the next. Member i has all its ports 10 * (i - 1) higher.
+FIRST_PORT = 2379
+FIRST_ZOOKEEPER_PORT = 2181
 READY = "ready to serve client requests"
 PATIENCE_S = 30
 GRACE_S = 10
@@ -25,15 +27,19 @@ class Member:
         self.name = f"n{number}"
         self.client = f"127.0.0.1:{FIRST_PORT + 10 * (number - 1)}"
         self.peer = f"127.0.0.1:{FIRST_PORT + 1 + 10 * (number - 1)}"
+        self.zookeeper = f"127.0.0.1:{FIRST_ZOOKEEPER_PORT + 10 * (number - 1)}"
         self.data = folder / self.name
         self.ready = threading.Event()
         self.process = None
         self.reported = False
 
+    def addresses(self):
+        return self.client, self.zookeeper, self.peer
+
     def start(self, everyone, extra):
         command = [
             str(house.witan()), "serve", "--name", self.name, "--data-dir", str(self.data),
-            "--etcd-listen", self.client, "--peer-listen", self.peer,
+            "--etcd-listen", self.client, "--zookeeper-listen", self.zookeeper, "--peer-listen", self.peer,
             "--initial-cluster", ",".join(f"{member.name}={member.peer}" for member in everyone), *extra,
         ]
         # A session of its own: Ctrl-C in the terminal is ours to pass on, once.
@@ -68,7 +74,7 @@ def add_arguments(parser):
 
 
 def refuse_busy_ports(members):
-    for address in (address for member in members for address in (member.client, member.peer)):
+    for address in (address for member in members for address in member.addresses()):
         host, port = address.split(":")
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -92,7 +98,7 @@ def wait_until_ready(members):
 def greet(members):
     print()
     for member in members:
-        addresses = f"clients {member.client}  peers {member.peer}"
+        addresses = f"etcd {member.client}  ZooKeeper {member.zookeeper}  peers {member.peer}"
         say(f"{member.name}  {addresses}  data {member.data}  pid {member.process.pid}")
     endpoints = ",".join(member.client for member in members)
     say("try it from another terminal:")

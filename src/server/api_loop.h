@@ -1,17 +1,36 @@
-// One loop of client connections: its thread, what it sees of the node, and the API that it serves.
+// One loop of client connections: its thread and the APIs that it serves, each with its own view of the node.
 #pragma once
 
 #include <memory>
-#include <vector>
+#include <optional>
+#include <string>
 
 #include "api/etcd/server.h"
+#include "api/zookeeper/admin.h"
+#include "api/zookeeper/operators.h"
+#include "api/zookeeper/server.h"
+#include "api/zookeeper/words.h"
 #include "base/log.h"
 #include "env/network.h"
-#include "node/client.h"
 #include "node/node.h"
 #include "os/loop.h"
+#include "server/door.h"
 
 namespace witan::server {
+
+struct ZooKeeperSetup {
+  api::zookeeper::Options options;
+  std::shared_ptr<const api::zookeeper::Facts> facts;
+  api::zookeeper::Desks desks;      // of all loops
+  env::Machine* machine = nullptr;  // outlives the loop's thread
+  api::zookeeper::AdminOptions admin;
+};
+
+// None: not served.
+struct ApiOptions {
+  std::optional<api::etcd::Options> etcd;
+  std::optional<ZooKeeperSetup> zookeeper;
+};
 
 class ApiLoop {
  public:
@@ -24,9 +43,14 @@ class ApiLoop {
 
   env::Loop& loop() { return *loop_; }
   // From the node's thread, before the node starts.
-  void attach(node::Node& node, const api::etcd::Options& options, const Logger& log);
+  void attach(node::Node& node, const ApiOptions& options, const Logger& log);
   // Where accepted connections go. Until open() was called they wait unread.
-  env::AcceptTarget accept_target();
+  env::AcceptTarget etcd_target() { return target(etcd_); }
+  env::AcceptTarget zookeeper_target() { return target(zookeeper_); }
+  // Requires that ZooKeeper is served. Never waits.
+  env::AcceptTarget admin_target();
+  // This loop's, for all of them: empty until attach() was carried out.
+  const std::shared_ptr<api::zookeeper::Desk>& desk() const { return desk_; }
 
   // From any thread:
   void open();
@@ -37,15 +61,26 @@ class ApiLoop {
   void stop_thread();
 
  private:
-  void accept(std::unique_ptr<env::Connection> connection);
+  template <class Server>
+  env::AcceptTarget target(Door<Server>& door) {
+    return {.loop = loop_,
+            .on_accept = [&door](std::unique_ptr<env::Connection> connection) { door.accept(std::move(connection)); }};
+  }
+
+  void furnish_zookeeper(std::unique_ptr<node::Client> client, const ZooKeeperSetup& setup, const Logger& log);
+  void stopped();
 
   std::unique_ptr<os::LoopThread> thread_;
   os::Loop* loop_;
-  // Touched on the loop only.
-  std::unique_ptr<node::Client> client_;
-  std::unique_ptr<api::etcd::Server> server_;
-  std::vector<std::unique_ptr<env::Connection>> waiting_;
-  bool open_ = false;
+  Door<api::etcd::Server> etcd_;
+  Door<api::zookeeper::Server> zookeeper_;
+  // For whoever operates that API.
+  std::shared_ptr<api::zookeeper::Desk> desk_;
+  std::unique_ptr<api::zookeeper::Operators> operators_;
+  std::unique_ptr<api::zookeeper::Words> words_;
+  std::unique_ptr<api::zookeeper::AdminServer> admin_;
+  int stopping_ = 0;  // APIs that still have connections
+  Task on_stopped_;
 };
 
 }  // namespace witan::server

@@ -20,9 +20,18 @@ struct Surroundings {
   Function<Result<std::string>(const std::string& path)> read_file;
 };
 
-// Either a server is to run, or some text is to be printed and the process to end.
+// `witan import zookeeper DIR`.
+struct ImportZookeeper {
+  std::string data_dir;          // ZooKeeper's
+  std::string data_log_dir;      // empty: everything is in data_dir
+  bool json = false;             // everything that was read, not only a report; without a target only
+  std::optional<Config> target;  // the member whose data directory it becomes; none: it is only read
+};
+
+// Either a server is to run, or a directory to be imported, or some text is to be printed and the process to end.
 struct Invocation {
   std::optional<Config> serve;
+  std::optional<ImportZookeeper> import_zookeeper;
   std::string text;   // whole lines
   int exit_code = 0;  // 0: the text goes to standard output; 2: wrong usage, the text is one line for standard error
 };

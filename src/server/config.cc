@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "api/zookeeper/path.h"
+
 namespace witan::server {
 namespace {
 
@@ -83,6 +85,44 @@ Parsed<void> set_initial_cluster_state(Config& config, std::string_view text) {
   return {};
 }
 
+Parsed<void> set_listen(std::optional<env::Address>& into, std::string_view text) {
+  if (text == "off") {
+    into.reset();
+    return {};
+  }
+  return keep(parse_where(text), into);
+}
+
+Parsed<void> set_zookeeper_words(Config& config, std::string_view text) {
+  std::vector<std::string> words;
+  for (std::string_view word : split(text)) {
+    while (word.starts_with(' ')) word.remove_prefix(1);
+    while (word.ends_with(' ')) word.remove_suffix(1);
+    const bool letters = word.size() == 4 && std::ranges::all_of(word, [](char c) { return c >= 'a' && c <= 'z'; });
+    if (word != "*" && !letters)
+      return std::unexpected(fmt::format("'{}' is no word of four letters, and not *", word));
+    words.emplace_back(word);
+  }
+  config.zookeeper_words = std::move(words);
+  return {};
+}
+
+Parsed<void> set_zookeeper_root(Config& config, std::string_view text) {
+  if (!api::zookeeper::is_legal_path(text))
+    return std::unexpected(std::string("an absolute path is expected, without a slash at its end"));
+  config.zookeeper_root = text;
+  return {};
+}
+
+Parsed<void> set_zookeeper_super_digest(Config& config, std::string_view text) {
+  const size_t colon = text.find(':');
+  if (colon == 0 || colon == std::string_view::npos || colon + 1 == text.size()) {
+    return std::unexpected(std::string("user:digest is expected, the digest being base64 of SHA-1 of user:password"));
+  }
+  config.zookeeper_super_digest = text;
+  return {};
+}
+
 Parsed<void> set_token(Config& config, std::string_view text) {
   if (text.empty()) return std::unexpected(std::string("some text is expected"));
   config.initial_cluster_token = text;
@@ -93,6 +133,20 @@ Parsed<void> set_milliseconds(Duration& into, std::string_view text) {
   Parsed<uint64_t> ms = parse_number(text, 1, 60'000);
   if (!ms) return std::unexpected(ms.error() + " (milliseconds)");
   into = milliseconds(*ms);
+  return {};
+}
+
+Parsed<void> set_session(Duration& into, std::string_view text) {
+  // ZooKeeper's timeouts are 32-bit numbers of milliseconds.
+  Parsed<uint64_t> ms = parse_number(text, 0, 0x7fff'ffff);
+  if (!ms) return std::unexpected(ms.error() + " (milliseconds)");
+  into = milliseconds(*ms);
+  return {};
+}
+
+Parsed<void> set_bool(bool& into, std::string_view text) {
+  if (text != "true" && text != "false") return std::unexpected(std::string("either true or false is expected"));
+  into = text == "true";
   return {};
 }
 
@@ -109,6 +163,15 @@ Parsed<void> set_max_request_bytes(Config& config, std::string_view text) {
   if (Parsed<void> set = set_bytes(bytes, text, 1); !set) return set;
   if (bytes > kMost) return std::unexpected(fmt::format("at most 10MiB ({} bytes) is possible", kMost));
   config.max_request_bytes = bytes;
+  return {};
+}
+
+Parsed<void> set_max_packet(uint64_t& into, std::string_view text) {
+  constexpr uint64_t kMost = 10u << 20;  // as for max-request-bytes
+  uint64_t bytes = 0;
+  if (Parsed<void> set = set_bytes(bytes, text, 1024); !set) return set;
+  if (bytes > kMost) return std::unexpected(fmt::format("at most 10MiB ({} bytes) is possible", kMost));
+  into = bytes;
   return {};
 }
 
@@ -136,14 +199,47 @@ constexpr uint64_t kMany = uint64_t{1} << 40;
 constexpr Setting kSettings[] = {
     {"name", "NAME", "this member's name, unique in its cluster (default n1)", set_name},
     {"data-dir", "PATH", "where everything durable is kept (default ./witan-data)", set_data_dir},
-    {"etcd-listen", "ADDRESS", "where clients that speak etcd's API connect (default 127.0.0.1:2379)",
-     [](Config& c, std::string_view t) { return keep(parse_where(t), c.etcd_listen); }},
+    {"etcd-listen", "ADDRESS|off", "where clients that speak etcd's API connect (default 127.0.0.1:2379)",
+     [](Config& c, std::string_view t) { return set_listen(c.etcd_listen, t); }},
     {"etcd-advertise", "ADDRESSES", "what clients are told instead; required when listening on every address",
      set_etcd_advertise},
-    {"peer-listen", "ADDRESS", "where the other members connect (default 127.0.0.1:2380)",
-     [](Config& c, std::string_view t) { return keep(parse_where(t), c.peer_listen); }},
+    {"peer-listen", "ADDRESS|off", "where the other members connect; off: there are none (default 127.0.0.1:2380)",
+     [](Config& c, std::string_view t) { return set_listen(c.peer_listen, t); }},
     {"peer-advertise", "ADDRESS", "what the other members are told instead; required when listening on every address",
      [](Config& c, std::string_view t) { return keep(parse_where(t), c.peer_advertise); }},
+    {"zookeeper-listen", "ADDRESS|off", "where ZooKeeper's clients connect (default 127.0.0.1:2181)",
+     [](Config& c, std::string_view t) { return set_listen(c.zookeeper_listen, t); }},
+    {"zookeeper-advertise", "ADDRESS", "what they are told instead; required when listening on every address",
+     [](Config& c, std::string_view t) { return keep(parse_where(t), c.zookeeper_advertise); }},
+    {"zookeeper-root", "PATH", "the node that they see as / (default /)", set_zookeeper_root},
+    {"zookeeper-tick-ms", "MS", "ZooKeeper's unit of time; sessions last 2 to 20 of it (default 2000)",
+     [](Config& c, std::string_view t) { return set_milliseconds(c.zookeeper_tick, t); }},
+    {"zookeeper-min-session-ms", "MS", "the shortest session (default: 2 ticks)",
+     [](Config& c, std::string_view t) { return set_session(c.zookeeper_min_session, t); }},
+    {"zookeeper-max-session-ms", "MS", "the longest session (default: 20 ticks)",
+     [](Config& c, std::string_view t) { return set_session(c.zookeeper_max_session, t); }},
+    {"zookeeper-super-digest", "USER:DIGEST", "who proves to be this digest id may do everything (default: nobody)",
+     set_zookeeper_super_digest},
+    {"zookeeper-max-connections", "COUNT", "connections of one address; 0: no bound (default 60)",
+     [](Config& c, std::string_view t) { return keep(parse_number(t, 0, 1'000'000), c.zookeeper_max_connections); }},
+    {"zookeeper-max-packet", "SIZE",
+     "a request larger than this closes its connection (jute.maxbuffer; default 1048575)",
+     [](Config& c, std::string_view t) { return set_max_packet(c.zookeeper_max_packet, t); }},
+    {"zookeeper-container-check-ms", "MS",
+     "how often a leader looks for empty containers and old TTL nodes (default 60000)",
+     [](Config& c, std::string_view t) { return set_milliseconds(c.zookeeper_container_check, t); }},
+    {"zookeeper-read-only", "true|false",
+     "serve clients that are content to read while there is no leader (default false)",
+     [](Config& c, std::string_view t) { return set_bool(c.zookeeper_read_only, t); }},
+    {"zookeeper-reconfig", "true|false", "let who may write /zookeeper/config change the members (default false)",
+     [](Config& c, std::string_view t) { return set_bool(c.zookeeper_reconfig, t); }},
+    {"zookeeper-enforce-quota", "true|false",
+     "refuse writes beyond a hard quota; set it on all members (default false)",
+     [](Config& c, std::string_view t) { return set_bool(c.zookeeper_enforce_quota, t); }},
+    {"zookeeper-4lw", "WORDS", "the four-letter words that are answered, or * for all (default srvr)",
+     set_zookeeper_words},
+    {"zookeeper-admin-listen", "ADDRESS|off", "where ZooKeeper's AdminServer answers over HTTP (default off)",
+     [](Config& c, std::string_view t) { return set_listen(c.zookeeper_admin_listen, t); }},
     {"initial-cluster", "N1=ADDRESS,...", "the members a new cluster begins with (default: this one alone)",
      set_initial_cluster},
     {"initial-cluster-state", "new|existing", "found a cluster, or join one that has added this member (default new)",
@@ -188,6 +284,85 @@ Result<> check_advertisable(const env::Address& listen, std::string_view api) {
   return {};
 }
 
+// The advertised address of one of the ports, from where it listens unless it was told.
+Result<> check_told(const env::Address& listen, std::optional<env::Address>& advertise, std::string_view api,
+                    std::string_view who) {
+  if (!advertise) {
+    if (auto possible = check_advertisable(listen, api); !possible) return possible;
+    advertise = listen;
+  }
+  if (!is_everywhere(*advertise)) return {};
+  return fail(Code::Invalid,
+              fmt::format("--{}-advertise: 0.0.0.0 is no address that a {} could use; name a host", api, who));
+}
+
+Result<> check_etcd(Config& config) {
+  if (!config.etcd_listen) {
+    config.etcd_advertise.clear();
+    return {};
+  }
+  if (config.etcd_advertise.empty()) {
+    if (auto possible = check_advertisable(*config.etcd_listen, "etcd"); !possible) return possible;
+    config.etcd_advertise = {*config.etcd_listen};
+  }
+  if (!std::ranges::any_of(config.etcd_advertise, is_everywhere)) return {};
+  return fail(Code::Invalid, "--etcd-advertise: 0.0.0.0 is no address that a client could use; name a host");
+}
+
+Result<> check_peers(Config& config) {
+  if (config.peer_listen) return check_told(*config.peer_listen, config.peer_advertise, "peer", "member");
+  if (config.initial_cluster.size() > 1 || config.join_existing) {
+    return fail(Code::Invalid, "--peer-listen off is for a member that is alone: the others must be able to connect");
+  }
+  // Every member has an address, that of a member without a port is nobody's.
+  if (!config.peer_advertise) config.peer_advertise = env::Address{.host = "localhost", .port = 0};
+  return {};
+}
+
+Result<> check_ports(const Config& config) {
+  struct Port {
+    std::string_view name;
+    const std::optional<env::Address>& listen;
+  };
+  const Port ports[] = {{"etcd", config.etcd_listen},
+                        {"peer", config.peer_listen},
+                        {"zookeeper", config.zookeeper_listen},
+                        {"zookeeper-admin", config.zookeeper_admin_listen}};
+  for (const Port& a : ports) {
+    for (const Port& b : ports) {
+      if (&a >= &b || !a.listen || a.listen != b.listen || a.listen->port == 0) continue;
+      return fail(Code::Invalid, fmt::format("--{}-listen and --{}-listen are both {}: give each a port of its own",
+                                             a.name, b.name, a.listen->text()));
+    }
+  }
+  if (!config.etcd_listen && !config.zookeeper_listen) {
+    return fail(Code::Invalid, "--etcd-listen and --zookeeper-listen are both off: no client could connect");
+  }
+  if (config.zookeeper_admin_listen && !config.zookeeper_listen) {
+    return fail(Code::Invalid, "--zookeeper-admin-listen needs --zookeeper-listen: it tells about that API");
+  }
+  return {};
+}
+
+Result<> check_zookeeper(Config& config) {
+  if (!config.zookeeper_listen) return {};
+  if (auto told = check_told(*config.zookeeper_listen, config.zookeeper_advertise, "zookeeper", "client"); !told) {
+    return told;
+  }
+  const auto or_ticks = [&](Duration told, int ticks) {
+    return told > Duration(0) ? told : ticks * config.zookeeper_tick;
+  };
+  const Duration shortest = or_ticks(config.zookeeper_min_session, 2);
+  const Duration longest = or_ticks(config.zookeeper_max_session, 20);
+  if (shortest > longest) {
+    return fail(Code::Invalid,
+                fmt::format("the shortest ZooKeeper session, {} ms, is longer than the longest, {} ms: change "
+                            "--zookeeper-min-session-ms or --zookeeper-max-session-ms",
+                            shortest / milliseconds(1), longest / milliseconds(1)));
+  }
+  return {};
+}
+
 }  // namespace
 
 std::span<const Setting> settings() { return kSettings; }
@@ -211,25 +386,10 @@ Result<> apply_setting(Config& config, const Setting& setting, std::string_view 
 }
 
 Result<> check(Config& config) {
-  if (config.etcd_advertise.empty()) {
-    if (auto possible = check_advertisable(config.etcd_listen, "etcd"); !possible) return possible;
-    config.etcd_advertise = {config.etcd_listen};
+  for (const auto check_part : {check_etcd, check_peers, check_zookeeper}) {
+    if (auto possible = check_part(config); !possible) return possible;
   }
-  if (!config.peer_advertise) {
-    if (auto possible = check_advertisable(config.peer_listen, "peer"); !possible) return possible;
-    config.peer_advertise = config.peer_listen;
-  }
-  for (const env::Address& address : config.etcd_advertise) {
-    if (is_everywhere(address))
-      return fail(Code::Invalid, "--etcd-advertise: 0.0.0.0 is no address that a client could use; name a host");
-  }
-  if (is_everywhere(*config.peer_advertise)) {
-    return fail(Code::Invalid, "--peer-advertise: 0.0.0.0 is no address that a member could use; name a host");
-  }
-  if (config.etcd_listen == config.peer_listen && config.etcd_listen.port != 0) {
-    return fail(Code::Invalid, fmt::format("--etcd-listen and --peer-listen are both {}: give each a port of its own",
-                                           config.etcd_listen.text()));
-  }
+  if (auto possible = check_ports(config); !possible) return possible;
   // Thesis 9.2, as etcd demands it: below this ordinary jitter looks like a dead leader.
   if (config.election < 5 * config.heartbeat) {
     return fail(

@@ -22,17 +22,49 @@ namespace witan::server {
 struct NamedAddress {
   std::string name;
   env::Address address;
+  uint32_t number = 0;   // 0: by the order of the names
+  bool learner = false;  // begins as one
   friend bool operator==(const NamedAddress&, const NamedAddress&) = default;
+};
+
+// What only a ZooKeeper configuration file tells (zoo_file.h).
+struct ZooKeeperFile {
+  int64_t server_id = 0;   // myid; 0: alone
+  int64_t init_limit = 0;  // ticks; 0 when alone, like the three below
+  int64_t sync_limit = 0;
+  uint16_t quorum_port = 0;
+  uint16_t election_port = 0;
+  std::string servers;                                          // its lines for servers
+  std::vector<std::pair<std::string, std::string>> properties;  // -Dname=value
 };
 
 struct Config {
   std::string name = "n1";
   std::string data_dir = "witan-data";
-  env::Address etcd_listen{.host = "127.0.0.1", .port = 2379};
+  std::optional<env::Address> etcd_listen = env::Address{.host = "127.0.0.1", .port = 2379};  // none: off
   std::vector<env::Address> etcd_advertise;  // empty: etcd_listen, until check() fills it in
-  env::Address peer_listen{.host = "127.0.0.1", .port = 2380};
-  std::optional<env::Address> peer_advertise;  // likewise
-  std::vector<NamedAddress> initial_cluster;   // likewise: this member alone
+  std::optional<env::Address> peer_listen = env::Address{.host = "127.0.0.1", .port = 2380};       // none: off, alone
+  std::optional<env::Address> peer_advertise;                                                      // likewise
+  std::optional<env::Address> zookeeper_listen = env::Address{.host = "127.0.0.1", .port = 2181};  // none: off
+  std::optional<env::Address> zookeeper_advertise;  // like peer_advertise
+  std::string zookeeper_root = "/";
+  Duration zookeeper_tick = milliseconds(2000);
+  Duration zookeeper_min_session{};  // 0: two ticks
+  Duration zookeeper_max_session{};  // 0: twenty ticks
+  std::string zookeeper_super_digest;
+  uint64_t zookeeper_max_connections = 60;  // of one address
+  uint64_t zookeeper_max_packet = 0xfffff;
+  Duration zookeeper_container_check = seconds(60);
+  bool zookeeper_read_only = false;
+  bool zookeeper_reconfig = false;
+  bool zookeeper_enforce_quota = false;
+  std::vector<std::string> zookeeper_words = {"srvr"};  // four-letter words that are answered; "*": all
+  std::optional<env::Address> zookeeper_admin_listen;   // none: off
+  std::string zookeeper_admin_url = "/commands";
+  Duration zookeeper_admin_idle = seconds(30);
+  std::optional<ZooKeeperFile> zookeeper_file;  // of `witan zookeeper`
+  std::vector<std::string> warnings;            // whole sentences about what was told, for the log
+  std::vector<NamedAddress> initial_cluster;    // likewise: this member alone
   bool join_existing = false;
   std::optional<std::string> initial_cluster_token;  // none: witan-cluster, when one is founded
   Duration heartbeat = milliseconds(100);

@@ -85,10 +85,10 @@ class CommandLineTest : public ::testing::Test {
 TEST_F(CommandLineTest, WithoutFlagsItIsAServerOfItsOwn) {
   const Config c = config({});
   EXPECT_EQ(c.name, "n1");
-  EXPECT_EQ(c.etcd_listen.text(), "127.0.0.1:2379");
-  EXPECT_EQ(c.peer_listen.text(), "127.0.0.1:2380");
-  EXPECT_THAT(c.initial_cluster, ElementsAre(NamedAddress{"n1", c.peer_listen}));
-  EXPECT_THAT(c.etcd_advertise, ElementsAre(c.etcd_listen));
+  EXPECT_EQ(c.etcd_listen->text(), "127.0.0.1:2379");
+  EXPECT_EQ(c.peer_listen->text(), "127.0.0.1:2380");
+  EXPECT_THAT(c.initial_cluster, ElementsAre(NamedAddress{"n1", *c.peer_listen}));
+  EXPECT_THAT(c.etcd_advertise, ElementsAre(*c.etcd_listen));
   EXPECT_EQ(c.peer_advertise, c.peer_listen);
   EXPECT_EQ(c.max_request_bytes, 1536u * 1024);
   EXPECT_EQ(c.auto_compaction, Duration(seconds(3600)));
@@ -138,10 +138,10 @@ TEST_F(CommandLineTest, EveryFlagIsTaken) {
                            "json"});
   EXPECT_EQ(c.name, "b");
   EXPECT_EQ(c.data_dir, "/d");
-  EXPECT_EQ(c.etcd_listen.text(), "10.0.0.1:1");
+  EXPECT_EQ(c.etcd_listen->text(), "10.0.0.1:1");
   ASSERT_EQ(c.etcd_advertise.size(), 2u);
   EXPECT_EQ(c.etcd_advertise[1].url(), "http://h2:2");
-  EXPECT_EQ(c.peer_listen.text(), "[::1]:3");
+  EXPECT_EQ(c.peer_listen->text(), "[::1]:3");
   EXPECT_EQ(c.peer_advertise->text(), "h1:3");
   ASSERT_EQ(c.initial_cluster.size(), 2u);
   EXPECT_EQ(c.initial_cluster[1].address.text(), "h1:3");
@@ -158,6 +158,26 @@ TEST_F(CommandLineTest, EveryFlagIsTaken) {
   EXPECT_EQ(c.max_request_bytes, 100u);
   EXPECT_EQ(c.log_level, LogLevel::Debug);
   EXPECT_EQ(c.log_format, os::LogFormat::Json);
+}
+
+TEST_F(CommandLineTest, ApisCanBeOff) {
+  const Config zookeeper = config({"--etcd-listen", "off", "--zookeeper-4lw", "ruok, mntr", "--zookeeper-admin-listen",
+                                   "127.0.0.1:8080", "--zookeeper-enforce-quota", "true"});
+  EXPECT_FALSE(zookeeper.etcd_listen.has_value());
+  EXPECT_TRUE(zookeeper.etcd_advertise.empty());
+  EXPECT_THAT(zookeeper.zookeeper_words, ElementsAre("ruok", "mntr"));
+  EXPECT_EQ(zookeeper.zookeeper_admin_listen->port, 8080);
+  EXPECT_TRUE(zookeeper.zookeeper_enforce_quota);
+  const Config alone = config({"--peer-listen", "off", "--zookeeper-listen", "off"});
+  EXPECT_EQ(alone.initial_cluster.size(), 1u);
+  EXPECT_FALSE(alone.peer_listen || alone.zookeeper_listen || alone.zookeeper_admin_listen);
+  EXPECT_THAT(refusal({"--etcd-listen", "off", "--zookeeper-listen", "off"}), HasSubstr("no client could connect"));
+  EXPECT_THAT(refusal({"--peer-listen", "off", "--initial-cluster", "n1=h:1,n2=h:2"}), HasSubstr("--peer-listen off"));
+  EXPECT_THAT(refusal({"--zookeeper-listen", "off", "--zookeeper-admin-listen", "h:1"}),
+              HasSubstr("--zookeeper-admin-listen"));
+  EXPECT_THAT(refusal({"--zookeeper-admin-listen", "127.0.0.1:2181"}),
+              AllOf(HasSubstr("--zookeeper-listen"), HasSubstr("127.0.0.1:2181")));
+  EXPECT_THAT(refusal({"--zookeeper-4lw", "ruok,everything"}), HasSubstr("everything"));
 }
 
 TEST_F(CommandLineTest, AFlagWinsOverTheEnvironmentAndThatOverTheFile) {
@@ -251,6 +271,41 @@ TEST_F(CommandLineTest, WithoutACommandItSaysWhatThereIs) {
     const Invocation invocation = run(words);
     EXPECT_EQ(invocation.exit_code, 2);
     EXPECT_EQ(std::ranges::count(invocation.text, '\n'), 1) << invocation.text;
+  }
+}
+
+TEST_F(CommandLineTest, ImportOfZookeeper) {
+  const Invocation all = run({"import", "zookeeper", "/zk", "--data-log-dir", "/logs", "--dry-run", "--json"});
+  ASSERT_TRUE(all.import_zookeeper.has_value()) << all.text;
+  EXPECT_EQ(all.import_zookeeper->data_dir, "/zk");
+  EXPECT_EQ(all.import_zookeeper->data_log_dir, "/logs");
+  EXPECT_TRUE(all.import_zookeeper->json);
+  EXPECT_FALSE(all.serve.has_value());
+  EXPECT_FALSE(run({"import", "zookeeper", "/zk", "--dry-run"}).import_zookeeper->json);
+  EXPECT_FALSE(all.import_zookeeper->target.has_value());
+  const Invocation real = run({"import", "zookeeper", "/zk", "--data-dir", "/d", "--name", "n7", "--peer-listen",
+                               "10.0.0.1:2380", "--initial-cluster-token", "t"});
+  ASSERT_TRUE(real.import_zookeeper.has_value() && real.import_zookeeper->target.has_value()) << real.text;
+  EXPECT_EQ(real.import_zookeeper->data_dir, "/zk");
+  EXPECT_EQ(real.import_zookeeper->target->data_dir, "/d");
+  ASSERT_EQ(real.import_zookeeper->target->initial_cluster.size(), 1u);
+  EXPECT_EQ(real.import_zookeeper->target->initial_cluster[0].name, "n7");
+  EXPECT_EQ(real.import_zookeeper->target->initial_cluster[0].address.text(), "10.0.0.1:2380");
+  EXPECT_THAT(run({"import", "zookeeper", "/zk", "--json"}).text, HasSubstr("--json is for --dry-run"));
+  EXPECT_THAT(run({"import", "zookeeper", "/zk", "--peer-listen", "x y"}).text, HasSubstr("--peer-listen x y"));
+  variables["WITAN_ZOOKEEPER_ROOT"] = "/inner";
+  EXPECT_THAT(run({"import", "zookeeper", "/zk"}).text, HasSubstr("--zookeeper-root is /inner"));
+  variables.clear();
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"import"},
+                                                {"import", "zookeeper"},
+                                                {"import", "zookeeper", "--dry-run"},
+                                                {"import", "zookeeper", "/zk", "/more", "--dry-run"},
+                                                {"import", "zookeeper", "/zk", "--etcd-listen", "1.2.3.4:5"},
+                                                {"import", "etcd", "/x"}}) {
+    const Invocation refused = run(words);
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_FALSE(refused.import_zookeeper.has_value());
+    EXPECT_TRUE(refused.text.starts_with("witan: ")) << refused.text;
   }
 }
 
