@@ -1,4 +1,4 @@
-"""Fixtures: one reference (Debian's etcd) and one subject (witan), singly or as three members."""
+"""Fixtures: a reference (Debian's etcd, or its ZooKeeper) and a subject (witan), singly or as three members."""
 
 import os
 import shutil
@@ -10,6 +10,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 import pytest
 
 import harness
+import zookeeper_server
 
 
 # What the server does not do right yet, seen in a run, each with what is missing. A test that passes again says so
@@ -18,7 +19,7 @@ KNOWN_GAPS = {}
 
 
 def pytest_collection_modifyitems(items):
-    if os.environ.get("WITAN_TEST_SUBJECT") == "etcd":
+    if harness.subject_kind() != "witan":
         return
     for item in items:
         for name, reason in KNOWN_GAPS.items():
@@ -69,6 +70,24 @@ def make_cluster(tmp_path):
         kind = kind or harness.subject_kind()
         directory = tmp_path / f"c{len(clusters)}"
         cluster = harness.Cluster(kind, size, directory, harness.Options(**options))
+        clusters.append(cluster)
+        return cluster.start() if start else cluster
+
+    yield make
+    for cluster in clusters:
+        cluster.dispose()
+        _forget(cluster, cluster.directory)
+
+
+@pytest.fixture
+def make_zookeeper(tmp_path):
+    """make_zookeeper(size, kind=..., **options): the same for servers of ZooKeeper's protocol."""
+    clusters = []
+
+    def make(size=1, kind=None, start=True, **options):
+        kind = kind or zookeeper_server.subject_kind()
+        directory = tmp_path / f"z{len(clusters)}"
+        cluster = zookeeper_server.Cluster(kind, size, directory, zookeeper_server.Options(**options))
         clusters.append(cluster)
         return cluster.start() if start else cluster
 

@@ -245,6 +245,7 @@ class EtcdServer(Server):
 class WitanServer(Server):
     kind = "witan"
     ready_line = "ready to serve client requests"
+    zookeeper_listen = "off"
 
     def argv(self):
         o = self.options
@@ -252,6 +253,7 @@ class WitanServer(Server):
             require_witan(), "serve", "--name", self.name, "--data-dir", str(self.data_dir),
             "--etcd-listen", self.client_port.address, "--etcd-advertise", self.client_port.address,
             "--peer-listen", self.peer_port.address, "--peer-advertise", self.peer_port.address,
+            "--zookeeper-listen", self.zookeeper_listen,
             "--initial-cluster", self.initial_cluster,
             "--initial-cluster-state", self.initial_state,
             "--initial-cluster-token", o.token,
@@ -277,13 +279,13 @@ def subject_kind():
 class Cluster:
     """One or more members of one kind that know each other."""
 
-    def __init__(self, kind, size, directory, options=None):
+    def __init__(self, kind, size, directory, options=None, server_class=None):
         self.kind = kind
         self.directory = pathlib.Path(directory)
         self.options = options or Options()
-        server = KINDS[kind]
+        self._server_class = server_class or KINDS[kind]
         self.servers = [
-            server(f"n{i + 1}", self.directory / f"{kind}-n{i + 1}", self.options) for i in range(size)
+            self._server_class(f"n{i + 1}", self.directory / f"{kind}-n{i + 1}", self.options) for i in range(size)
         ]
         initial = ",".join(s.initial_cluster for s in self.servers)
         for s in self.servers:
@@ -315,7 +317,7 @@ class Cluster:
 
     def new_member(self, name):
         """A further process that is not part of the cluster yet: add it with MemberAdd, then start it."""
-        joiner = KINDS[self.kind](name, self.directory / f"{self.kind}-{name}", self.options)
+        joiner = self._server_class(name, self.directory / f"{self.kind}-{name}", self.options)
         joiner.initial_cluster = f"{self.servers[0].initial_cluster},{joiner.initial_cluster}"
         joiner.initial_state = "existing"
         self.servers.append(joiner)
@@ -352,15 +354,13 @@ def etcdctl(endpoints, *args, stdin="", timeout_s=30):
     return CtlResult(done.returncode, done.stdout, done.stderr)
 
 
-class RunningCtl:
-    """An etcdctl that goes on (watch, lock, elect): lines can be waited for while it runs."""
+class RunningProcess:
+    """A client program that goes on: lines of its output can be waited for while it runs, and it can be typed to."""
 
-    def __init__(self, endpoints, *args, interactive=False):
+    def __init__(self, argv, interactive=True, env=None):
         self.process = subprocess.Popen(
-            _ctl_argv(endpoints, args),
-            stdin=subprocess.PIPE if interactive else subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            env=_ctl_environment(),
+            argv, stdin=subprocess.PIPE if interactive else subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=env,
         )
         self._queue = queue.Queue()
         self.lines = []
@@ -413,3 +413,10 @@ class RunningCtl:
 
     def __exit__(self, *exc):
         self.close()
+
+
+class RunningCtl(RunningProcess):
+    """An etcdctl that goes on (watch, lock, elect)."""
+
+    def __init__(self, endpoints, *args, interactive=False):
+        super().__init__(_ctl_argv(endpoints, args), interactive, _ctl_environment())
