@@ -71,7 +71,8 @@ struct View {
   bool is_learner = false;
   bool is_leader = false;
   uint32_t number = 0;  // this member's, 1 to 254; 0: not known yet
-  // Of what members() tells right behind this view: a number that rises with every change, and when the last one was.
+  // Of what settled_members() tells right behind this view: a number that rises with every change, and when the last
+  // one was.
   uint64_t members_version = 0;
   WallTime members_changed;
 };
@@ -309,7 +310,11 @@ class Client {
   virtual void lease_time(store::LeaseId id, bool with_keys, Function<void(Answer<LeaseTime>)> done) = 0;
   virtual void leases(store::LeaseKind kind, Function<void(Answer<std::vector<store::LeaseId>>)> done) = 0;
 
+  // Of the newest change in the log, which may yet be taken back: whoever added a member and got no answer finds it
+  // here also when it is this member that the quorum waits for.
   virtual void members(Consistency consistency, Function<void(Answer<std::vector<MemberInfo>>)> done) = 0;
+  // Those that are certain, and not on the way from one configuration to another, on this member.
+  virtual void settled_members(Function<void(Answer<std::vector<MemberInfo>>)> done) = 0;
   virtual void change_members(MemberChange change,
                               Function<void(std::expected<MembersChanged, MemberFailure>)> done) = 0;
   // NotLeader: ask the leader. Invalid: no such voter. Timeout: it did not take over.

@@ -301,6 +301,10 @@ void FakeClient::leases(store::LeaseKind kind, Function<void(Answer<std::vector<
 
 void FakeClient::members(Consistency consistency, Function<void(Answer<std::vector<MemberInfo>>)> done) {
   ++(consistency == Consistency::Local ? reads_local : reads_linearizable);
+  settled_members(std::move(done));
+}
+
+void FakeClient::settled_members(Function<void(Answer<std::vector<MemberInfo>>)> done) {
   loop_.post([members = members_now, done = std::move(done)]() mutable { done(std::move(members)); });
 }
 

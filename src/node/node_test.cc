@@ -155,7 +155,7 @@ class Told final : public Listener {
   void on_gap(store::Revision, store::Revision) override {}
   void on_stop() override {}
   void on_view(const View&) override {
-    client_.members(Consistency::Local, [this](Answer<std::vector<MemberInfo>> members) {
+    client_.settled_members([this](Answer<std::vector<MemberInfo>> members) {
       std::ranges::sort(*members, {}, &MemberInfo::number);
       std::string text;
       for (const MemberInfo& member : *members) text += shown(member.number, member.is_learner);

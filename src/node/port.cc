@@ -220,12 +220,18 @@ void Port::members(Consistency consistency, Function<void(Answer<std::vector<Mem
   using Members = Answer<std::vector<MemberInfo>>;
   submit(StateTask([id = id_, consistency, done = std::move(done)](State& state) mutable {
     if (consistency == Consistency::Local) {
-      return answer(state, id, std::move(done), Members(list_members(state.members())));
+      return answer(state, id, std::move(done), Members(list_members(state.configuration())));
     }
     state.reads().ask([&state, id, done = std::move(done)](Answer<raft::Index> ready) mutable {
       if (!ready) return answer(state, id, std::move(done), Members(std::unexpected(std::move(ready.error()))));
-      answer(state, id, std::move(done), Members(list_members(state.members())));
+      answer(state, id, std::move(done), Members(list_members(state.configuration())));
     });
+  }));
+}
+
+void Port::settled_members(Function<void(Answer<std::vector<MemberInfo>>)> done) {
+  submit(StateTask([id = id_, done = std::move(done)](State& state) mutable {
+    answer(state, id, std::move(done), Answer<std::vector<MemberInfo>>(list_members(state.settled_members())));
   }));
 }
 

@@ -90,6 +90,7 @@ class Port final : public Client {
   void lease_time(store::LeaseId id, bool with_keys, Function<void(Answer<LeaseTime>)> done) override;
   void leases(store::LeaseKind kind, Function<void(Answer<std::vector<store::LeaseId>>)> done) override;
   void members(Consistency consistency, Function<void(Answer<std::vector<MemberInfo>>)> done) override;
+  void settled_members(Function<void(Answer<std::vector<MemberInfo>>)> done) override;
   void change_members(MemberChange change, Function<void(std::expected<MembersChanged, MemberFailure>)> done) override;
   void move_leader(MemberId to, Function<void(Result<>)> done) override;
   void status(Function<void(Status)> done) override;

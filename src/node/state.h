@@ -67,7 +67,9 @@ class State final : public Applier {
   ReadQueue& reads() { return reads_; }
   const raft::Standing& current_standing() const { return standing_; }
   // Those that clients are told of: certain, and not on the way from one configuration to another.
-  const raft::Configuration& members() const { return members_; }
+  const raft::Configuration& settled_members() const { return members_; }
+  // Of the newest entry of this member's log that says so, which may yet be taken back.
+  const raft::Configuration& configuration() const { return configuration_; }
   raft::Index applied_index() const { return applied_; }
   // Questions of clients that wait for something.
   size_t pending() const;

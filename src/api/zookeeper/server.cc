@@ -188,8 +188,7 @@ void Server::learn_config() {
   client_.read_as({.session = {}, .generation = 0, .principals = {store::kSuperPrincipal}}, reads, 0,
                   [this](node::Answer<node::Done> acl) {
                     if (!acl) return;
-                    client_.members(
-                        node::Consistency::Local,
+                    client_.settled_members(
                         [this, acl = std::move(*acl)](const node::Answer<std::vector<node::MemberInfo>>& members) {
                           if (!members) return;
                           const auto& found = std::get<store::NodeReadsResult>(acl.reply.result).items.at(0);
