@@ -86,7 +86,7 @@ std::vector<std::string> Store::idle_nodes(WallTime now, std::string& after, siz
     if (!node.exists || node.children.children > 0) continue;
     const bool idle = node.row.kind == NodeKind::Container
                           ? node.children.created > 0
-                          : node.version != nullptr && now.ms - node.version->modified.ms() > node.row.ttl_ms;
+                          : node.version != nullptr && Stamp(now).ms() - node.version->modified.ms() > node.row.ttl_ms;
     if (idle) out.emplace_back(*it);
   }
   if (it == mortal.end()) after.clear();

@@ -120,7 +120,7 @@ Reason NodeTxnRun::plan_one(const CreateNode& create, std::string& path) {
                   .bytes = static_cast<int64_t>(create.value.size()),
                   .kind = create.kind,
                   .ttl_ms = create.ttl_ms,
-                  .modified = header_.stamp,
+                  .modified = Stamp(header_.stamp).time(),
                   .acl = create.acl.empty() ? Blob() : Blob(create.acl)});
   return Reason::None;
 }
@@ -137,9 +137,10 @@ Reason NodeTxnRun::plan_one(const DeleteNode& del, std::string& /*path*/) {
   if (node.children > 0) return Reason::NodeHasChildren;
   if (del.only_if_idle) {
     // A container waits for its first child, also one that took the place of the idle one somebody saw.
-    const bool is_idle = node.kind == NodeKind::Container
-                             ? node.children_ever > 0
-                             : node.kind == NodeKind::Ttl && state_.largest_stamp.ms - node.modified.ms > node.ttl_ms;
+    const bool is_idle =
+        node.kind == NodeKind::Container
+            ? node.children_ever > 0
+            : node.kind == NodeKind::Ttl && Stamp(state_.largest_stamp).ms() - node.modified.ms > node.ttl_ms;
     if (!is_idle) return Reason::VersionMismatch;
   }
   fits(del.path, -1, -node.bytes);  // room for what follows
@@ -160,7 +161,7 @@ Reason NodeTxnRun::plan_one(const SetNode& set, std::string& /*path*/) {
   ++node.version;
   node.implied = false;
   node.bytes = bytes;
-  node.modified = header_.stamp;
+  node.modified = Stamp(header_.stamp).time();
   remember(set.path, std::move(node));
   return Reason::None;
 }

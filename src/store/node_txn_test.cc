@@ -711,6 +711,18 @@ TEST(IdleNode, ATimeToLiveBeginsAnewWithEveryChangeOfData) {
   EXPECT_EQ(t.one(remove), Reason::None);
 }
 
+TEST(IdleNode, TimesFarOutOfRangeAreNoShorter) {
+  Tree t;
+  t.stamp = INT64_MIN;
+  t.one(CreateNode{.path = "/t", .kind = NodeKind::Ttl, .ttl_ms = 100});
+  t.one(CreateNode{.path = "/for-ever", .kind = NodeKind::Ttl, .ttl_ms = INT64_MAX});
+  t.stamp = INT64_MAX;
+  std::string after;
+  EXPECT_THAT(t.store.idle_nodes(WallTime{t.stamp}, after, 10, 100), ElementsAre("/t"));
+  EXPECT_EQ(t.one(DeleteNode{.path = "/for-ever", .only_if_idle = true}), Reason::VersionMismatch);
+  EXPECT_EQ(t.one(DeleteNode{.path = "/t", .only_if_idle = true}), Reason::None);
+}
+
 TEST(IdleNode, NobodysRightsAreAskedForAndOrdinaryNodesStay) {
   Tree t;
   t.create("/p");

@@ -246,9 +246,10 @@ bool SnapshotDecoder::Progress::read_lease(std::string_view body) {
       default: break;
     }
   }
-  if (!r.ok() || id == LeaseId(0) || kind > static_cast<uint64_t>(LeaseKind::Consul) ||
-      state->leases.find(id) != nullptr)
+  if (!r.ok() || id == LeaseId(0) || kind > static_cast<uint64_t>(LeaseKind::Consul) || row.generation > kMaxCounted ||
+      state->leases.find(id) != nullptr) {
     return false;
+  }
   row.kind = static_cast<LeaseKind>(kind);
   state->leases.insert(id, row);
   return true;

@@ -494,6 +494,12 @@ TEST(Snapshot, OwnersOwnWhatTheirEndsDelete) {
     });
   };
   const std::string kDigest = "its digest is not that of its content; it is damaged";
+  EXPECT_EQ(Forged()
+                .position(1, -1)
+                .add(RecordType::Lease, [](FieldWriter& w) { w.sint(1, 7), w.uint(2, 1), w.uint(5, UINT64_MAX); })
+                .verdict(),
+            "a record makes no sense; it is damaged")
+      << "its generation is counted up";
   const auto key = [&](LeaseKind kind, std::string_view path) {
     return lease(kind).key(path, 3, 7).batch(5, 0).verdict();
   };
