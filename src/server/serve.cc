@@ -147,7 +147,7 @@ Result<> Service::check_import() {
     if (!name.starts_with("snapshot.") && !name.starts_with("log.")) continue;
     return fail(Code::Invalid,
                 fmt::format("{} holds data of ZooKeeper, and {} is not there yet: a new, empty tree would be served. "
-                            "Name another dataDir, or make {} a directory to say that this is meant",
+                            "`witan import zookeeper` takes the data over, with --data-dir {}; or name another dataDir",
                             theirs, config_.data_dir, config_.data_dir));
   }
   return {};
