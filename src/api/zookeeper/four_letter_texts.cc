@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "api/zookeeper/config_node.h"
 #include "api/zookeeper/metrics.h"
 #include "api/zookeeper/root.h"
 
@@ -99,29 +100,6 @@ void put_sessions(Text& out, const Facts& facts, const Report& report) {
   }
 }
 
-std::string_view host_and_port(std::string_view url) {
-  const size_t scheme = url.find("://");
-  return scheme == std::string_view::npos ? url : url.substr(scheme + 3);
-}
-
-// "server.1=host:2888:3888:participant;host:2181"; the second port, which none is opened for, is the file's or the
-// first.
-void put_membership(Text& out, const Facts& facts, const Report& report) {
-  std::vector<const node::MemberInfo*> members;
-  for (const node::MemberInfo& member : report.members) members.push_back(&member);
-  std::ranges::sort(members, {}, [](const node::MemberInfo* member) { return member->number; });
-  for (const node::MemberInfo* member : members) {
-    const std::string_view peer = member->peer_urls.empty() ? "" : host_and_port(member->peer_urls.front());
-    const bool self = member->number == report.view.number;
-    const std::string election = self && facts.election_port != 0 ? std::to_string(facts.election_port)
-                                                                  : std::string(peer.substr(peer.rfind(':') + 1));
-    put(out, "server.{}={}:{}:{}", member->number, peer, election, member->is_learner ? "observer" : "participant");
-    if (!member->zookeeper.empty()) put(out, ";{}", member->zookeeper);
-    put(out, "\n");
-  }
-  put(out, "version=0\n");
-}
-
 template <class Items>
 size_t total_paths(const Items& items) {
   size_t total = 0;
@@ -189,7 +167,7 @@ std::string text_of_conf(const Facts& facts, const Report& report) {
   put(out, "initLimit={}\nsyncLimit={}\nelectionAlg=3\nelectionPort={}\n", facts.init_limit, facts.sync_limit,
       facts.election_port);
   put(out, "quorumPort={}\npeerType={}\nmembership: \n", facts.quorum_port, report.view.is_learner ? 1 : 0);
-  put_membership(out, facts, report);
+  put(out, "{}\n", config_text(report.members, report.view.members_version));
   return to_string(out);
 }
 

@@ -191,7 +191,7 @@ TEST_F(OperatorsTest, ConfigurationOfSeveralServersHasTheirMembers) {
                             {.id = 8, .name = "1", .peer_urls = {"http://a:2888"}, .number = 1, .zookeeper = "a:2181"}};
   EXPECT_THAT(ask("conf"), EndsWith("serverId=1\ninitLimit=10\nsyncLimit=5\nelectionAlg=3\nelectionPort=3888\n"
                                     "quorumPort=2888\npeerType=0\nmembership: \n"
-                                    "server.1=a:2888:3888:participant;a:2181\nserver.2=b:2889:2889:observer\n"
+                                    "server.1=a:2888:0:participant;a:2181\nserver.2=b:2889:0:observer\n"
                                     "version=0\n"));
   const boost::json::object view = command("voting_view").at("current_config").as_object();
   ASSERT_EQ(view.size(), 1u) << "observers do not vote";
