@@ -46,7 +46,10 @@ Stream split(std::string_view bytes, size_t step) {
 void run(size_t step, std::string_view input) {
   const Stream whole = split(input, input.size());
   const Stream cut = split(input, step);
-  CHECK(whole.requests == cut.requests && whole.status == cut.status, "what comes out depends on how it was cut");
+  CHECK(whole.requests == cut.requests, "what comes out depends on how it was cut");
+  // What is wrong with a header that has not ended may be seen early or late.
+  CHECK(whole.status == cut.status || whole.last == Input::More || cut.last == Input::More, "{} or {}", whole.status,
+        cut.status);
 }
 
 }  // namespace
