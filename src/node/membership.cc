@@ -1,6 +1,7 @@
 #include "node/membership.h"
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -226,18 +227,18 @@ Planned plan_replace(const raft::Configuration& now, const ReplaceMembers& repla
     return std::unexpected(MemberFailure::VersionMismatch);
   }
   PlannedChange planned{.target = now, .subject = context.self};
-  std::vector<JoiningMember> joining = replace.joining;
-  std::ranges::stable_sort(joining, {}, &JoiningMember::number);  // of two for one number the second counts
+  std::map<uint32_t, JoiningMember> joining;  // of two for one number the second counts
+  for (const JoiningMember& joiner : replace.joining) joining.insert_or_assign(joiner.number, joiner);
   std::erase_if(planned.target.members, [&](const raft::Member& member) {
     const uint32_t number = record_of(member).number;
-    const bool joins = std::ranges::find(joining, number, &JoiningMember::number) != joining.end();
+    const bool joins = joining.contains(number);
     const bool named = std::ranges::find(replace.leaving, number) != replace.leaving.end();
     const bool leaves = !joins && (named || replace.whole);
     if (leaves) planned.target.removed.push_back(member.id);
     return leaves;
   });
   std::ranges::sort(planned.target.removed);
-  for (const JoiningMember& joiner : joining) {
+  for (const auto& [number, joiner] : joining) {
     if (auto joined = join(planned, joiner, context); !joined) return std::unexpected(joined.error());
   }
   if (!enough_started(planned.target)) return std::unexpected(MemberFailure::NotEnoughStarted);
