@@ -1,6 +1,7 @@
 #include "api/zookeeper/operators.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace witan::api::zookeeper {
 
@@ -102,7 +103,9 @@ void Operators::part_done(const std::shared_ptr<Survey>& survey) {
   if (--survey->left > 0) return;
   Report& report = survey->report;
   for (Report& part : survey->parts) merge(report, std::move(part));
-  std::ranges::stable_sort(report.watches.sessions, {}, [](const auto& item) { return item.session.value; });
+  std::ranges::sort(report.watches.sessions, [](const auto& a, const auto& b) {
+    return std::tie(a.session.value, a.paths) < std::tie(b.session.value, b.paths);
+  });
   report.view = client_.view();
   report.zxid = client_.revision().value;
   report.mode = server_.mode();
