@@ -71,18 +71,20 @@ bool AnswerQueue::hold_event(Chain& packet, int64_t zxid) {
   });
   if (last == slots_.rend()) return false;
   last->events.append(std::move(packet));
-  if (last->event_count++ == 0) last->first_event_zxid = zxid;
+  ++last->event_count;
+  if (zxid > 0 && last->first_event_zxid == Slot::kNoZxid) last->first_event_zxid = zxid;
   return true;
 }
 
-// An answer without a state of its own says the newest zxid there is, but none beyond what stands ready behind it: what
-// a connection is told never goes back (core F5).
+// An answer without a state of its own says the newest zxid there is, but none beyond an answer that stands ready behind
+// it, since what a connection is told never goes back (core F5), and none that a notification behind it brings: a client
+// whose connection breaks in between would set its watch again from there, and never hear of the change.
 int64_t AnswerQueue::zxid_of_head(int64_t newest) const {
   const Slot& head = slots_.front();
   if (head.zxid != Slot::kNoZxid) return head.zxid;
   for (const Slot& slot : slots_) {
     if (!slot.encoded.empty()) return std::min(newest, slot.zxid);
-    if (slot.first_event_zxid > 0) return std::min(newest, slot.first_event_zxid);
+    if (slot.first_event_zxid > 0) return std::min(newest, slot.first_event_zxid - 1);
   }
   return newest;
 }

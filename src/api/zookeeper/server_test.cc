@@ -454,6 +454,45 @@ TEST_F(ServerTest, AnOwnWatchFiresBeforeTheAnswer) {
   EXPECT_THAT(peer->take_events(), IsEmpty()) << "it fires once";
 }
 
+// Simulator, seed 2: a ping or a sync that is answered out of its order held the notification up, and the answer of the
+// write in front of it left first.
+TEST_F(ServerTest, AnOwnWatchWaitsForNothingBehindTheAnswer) {
+  const auto peer = join();
+  peer->call(OpCode::Create, create("/a"));
+  peer->call(OpCode::GetData, read_of("/a", true));
+  client.held = true;
+  client.leader_is_silent = true;
+  peer->send(7, OpCode::SetData, set("/a", "y"));
+  peer->send(-2, OpCode::Ping);
+  peer->pump();
+  loop.advance(milliseconds(1));
+  client.answer_renewals();
+  peer->pump();
+  client.release();
+  peer->pump();
+  EXPECT_THAT(xids(peer->take()), ElementsAre(-1, 7, -2));
+}
+
+// A client that loses its connection behind an answer sets its watches again from the zxid of that answer on.
+TEST_F(ServerTest, NoAnswerTellsAZxidWhoseNotificationFollows) {
+  const auto peer = join();
+  peer->call(OpCode::Create, create("/a"));
+  peer->call(OpCode::GetData, read_of("/a", true));
+  client.leader_is_silent = true;
+  peer->send(-2, OpCode::Ping);
+  peer->send(7, OpCode::Delete, remove("/missing"));
+  peer->pump();
+  const auto other = join();
+  other->call(OpCode::SetData, set("/a", "y"));
+  loop.advance(milliseconds(1));
+  client.answer_renewals();
+  peer->pump();
+  const std::vector<Packet> packets = peer->take();
+  ASSERT_THAT(xids(packets), ElementsAre(-2, 7, -1));
+  EXPECT_LT(packets[0].zxid, packets[2].zxid);
+  EXPECT_LT(packets[1].zxid, packets[2].zxid);
+}
+
 TEST_F(ServerTest, AMissingNodeCanBeWatchedByExistsOnly) {
   const auto peer = join();
   EXPECT_EQ(peer->call(OpCode::Exists, read_of("/late", true)).error, -101);
