@@ -76,9 +76,9 @@ bool AnswerQueue::hold_event(Chain& packet, int64_t zxid) {
   return true;
 }
 
-// An answer without a state of its own says the newest zxid there is, but none beyond an answer that stands ready behind
-// it, since what a connection is told never goes back (core F5), and none that a notification behind it brings: a client
-// whose connection breaks in between would set its watch again from there, and never hear of the change.
+// An answer without a state of its own says the newest zxid there is, but none beyond an answer that stands ready
+// behind it, since what a connection is told never goes back (core F5), and none that a notification behind it brings:
+// a client whose connection breaks in between would set its watch again from there, and never hear of the change.
 int64_t AnswerQueue::zxid_of_head(int64_t newest) const {
   const Slot& head = slots_.front();
   if (head.zxid != Slot::kNoZxid) return head.zxid;
