@@ -252,6 +252,7 @@ std::optional<std::string> Disk::rot(std::string_view logs) {
   Inode& inode = *durable_[path];
   const uint64_t at = rng_.below(inode.durable.size());
   if (path.starts_with(logs) && inode.is_newest(at)) return std::nullopt;
+  before_rot_ = durable_image(scheduler_);
   inode.durable[at] = static_cast<char>(inode.durable[at] ^ static_cast<char>(1 << rng_.below(8)));
   inode.live[at] = inode.durable[at];
   return path;
@@ -261,6 +262,7 @@ void Disk::wipe() {
   live_.clear();
   durable_.clear();
   pending_names_.clear();
+  before_rot_.reset();
   ++life_;
 }
 

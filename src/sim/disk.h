@@ -43,6 +43,8 @@ class Disk final : public env::Disk {
   // Turns one bit of one durable file that is not empty, if there is one. Returns its path. Of files whose path begins
   // with `logs` the bytes of the last sync are spared.
   std::optional<std::string> rot(std::string_view logs);
+  // What it held durably before rot() damaged it; null: nothing did.
+  const Disk* before_rot() const { return before_rot_.get(); }
   void wipe();
 
   // What a power failure now would leave at least, as a disk of its own.
@@ -82,6 +84,7 @@ class Disk final : public env::Disk {
   std::map<std::string, InodeRef> live_;
   std::map<std::string, InodeRef> durable_;
   std::vector<NameChange> pending_names_;
+  std::unique_ptr<Disk> before_rot_;
   std::map<std::string, uint64_t> locks_;
   uint64_t last_lock_ = 0;
   uint64_t operations_ = 0;

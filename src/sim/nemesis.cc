@@ -158,8 +158,8 @@ void Nemesis::disks() {
   if (draw(rates.rot)) rot();
 }
 
-// One machine in a world's life, and only where the others can do without it: they must be a quorum that holds
-// everything. What was damaged may be found at the next start only.
+// One machine in a world's life, and only where the others are a quorum without it. What was damaged may be found at the
+// next start only.
 void Nemesis::rot() {
   const std::set<MachineId> voters = world_.observer().voters();
   if (rotten_ || voters.size() < 3) return;

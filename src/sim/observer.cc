@@ -162,11 +162,19 @@ std::vector<verify::Violation> Observer::take_violations() {
 
 // ---- What disks say -----------------------------------------------------------------------------
 
+// A copy that the world damaged was made all the same: members keep their promise by writing it.
 std::optional<verify::LogImage> Observer::image_of(MachineId machine, const Disk& disk) {
-  const std::unique_ptr<Disk> image = disk.durable_image(scheduler_);
-  if (image->empty()) return std::nullopt;
+  auto image = read_image(machine, *disk.durable_image(scheduler_));
+  if (!image && disk.before_rot() != nullptr) {
+    image = read_image(machine, *disk.before_rot()->durable_image(scheduler_));
+  }
+  return image;
+}
+
+std::optional<verify::LogImage> Observer::read_image(MachineId machine, Disk& image) {
+  if (image.empty()) return std::nullopt;
   verify::LogImage out{.member = machine, .snapshot_index = 0, .snapshot_term = {}, .entries = {}};
-  auto files = wal::SnapshotFiles::open(*image, "data/snapshots", Logger());
+  auto files = wal::SnapshotFiles::open(image, "data/snapshots", Logger());
   if (!files) return std::nullopt;
   wal::LogOptions options;
   options.segment_bytes = 4096;
@@ -176,7 +184,7 @@ std::optional<verify::LogImage> Observer::image_of(MachineId machine, const Disk
     out.snapshot_term = (*newest)->meta.term.value;
     options.snapshot_index = (*newest)->meta.index;
   }
-  auto opened = wal::Log::open(*image, "data/log", options, Logger());
+  auto opened = wal::Log::open(image, "data/log", options, Logger());
   if (!opened) return out.snapshot_index > 0 ? std::optional(std::move(out)) : std::nullopt;
   for (const raft::Entry& entry : opened->entries) {
     out.entries.push_back({.index = entry.index.value, .term = entry.term.value, .content_hash = content_of(entry)});

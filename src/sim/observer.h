@@ -85,6 +85,7 @@ class Observer {
   void commit(const raft::Entry& entry, const store::ChangeBatchPtr& changes);
   void note_command(const raft::Entry& entry, const store::ChangeBatchPtr& changes);
   std::optional<verify::LogImage> image_of(MachineId machine, const Disk& disk);
+  static std::optional<verify::LogImage> read_image(MachineId machine, Disk& image);
   std::vector<std::set<uint64_t>> quorums() const;
 
   Scheduler& scheduler_;

@@ -121,6 +121,38 @@ TEST(Disks, ADamagedMemberRefusesOrIsWhole) {
   EXPECT_GT(refused, 5U) << "most bits are in use";
 }
 
+// Seed 7004397: of the two that had written it one was damaged, so the other is the only one that can bring it to the
+// third. What counts as durable is what members wrote, not what the world left of it.
+TEST(Disks, WhatOneHasAloneAfterDamageIsNotLost) {
+  size_t damaged_logs = 0;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Scenario world(3, [&](Plan& plan) {
+      plan.seed = seed;
+      plan.snapshot_entries = 100'000;
+      plan.segment_bytes = 4096;
+    });
+    const MachineId leader = world.leader();
+    const MachineId victim = world.follower(0);
+    const MachineId late = world.follower(1);
+    world.isolate(late);
+    Client client = world.client(leader);
+    client.fill(100);
+    client.put("a", "1").expect_ok();
+    world.wait_for(victim);
+    world.node(victim).kill();
+    world.node(victim).damage();
+    world.node(victim).start();
+    world.run_for(milliseconds(500));
+    if (world.node(victim).running()) continue;
+    damaged_logs += world.node(victim).last_error()->message.contains("/log/") ? 1 : 0;
+    world.world().observer().examine_disks();
+    world.heal_network();
+    world.wait_for(late);
+    world.client(late).get("a").expect_value("1");
+  }
+  EXPECT_GT(damaged_logs, 2U);
+}
+
 // A voter whose disk was emptied has forgotten what it acknowledged, and its vote. Under its old name it counts for
 // nothing: with one member down and another one late, nobody may lead (core M1).
 TEST(Disks, AnEmptiedDiskIsNotTheVoterItWas) {
