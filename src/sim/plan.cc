@@ -86,6 +86,15 @@ void draw_faults(Rng rng, FaultRates& faults) {
   faults.succession = draw(30);
 }
 
+// What takes one leader after another, each at its moment, is lost among all other faults: some worlds have nothing
+// else, and clients that are busy enough to be there.
+void draw_short_reigns(Rng rng, Plan& plan) {
+  if (plan.members == 1 || !rng.chance(1, 6)) return;
+  plan.faults = {.transfer = 60, .succession = 100};
+  plan.kv_clients = 6;
+  plan.think = milliseconds(10);
+}
+
 }  // namespace
 
 Plan draw_plan(uint64_t seed) {
@@ -97,6 +106,7 @@ Plan draw_plan(uint64_t seed) {
   draw_machines(rng.fork("machines"), plan);
   draw_load(rng.fork("load"), plan);
   draw_faults(rng.fork("faults"), plan.faults);
+  draw_short_reigns(rng.fork("short reigns"), plan);
   keep_bearable(plan);
   return plan;
 }

@@ -51,7 +51,7 @@ void Succession::stop() {
 void Succession::finish() {
   left_ = 0;
   ++moves_;
-  giving_away_ = falls_ = 0;
+  giving_away_ = falls_ = asked_late_ = 0;
   while (!out_.empty()) let_in_oldest();
   world_.tell_clients();
 }
@@ -126,9 +126,12 @@ void Succession::fall(MachineId leader, bool by_heir) {
   }
   nemesis_.say(by_heir ? "fell to its heir" : "fell", leader);
   out_.push_back(one);
+  last_out_ = leader;
   take_sides(leader);
   // Back before it must know that it does not lead any more: what it missed arrives all at once.
-  if (rng_.chance(1, by_heir ? 2 : 6)) {
+  if (by_heir && rng_.chance(1, 2)) {
+    asked_late_ = leader;
+  } else if (rng_.chance(1, by_heir ? 2 : 6)) {
     world_.scheduler().after(Duration(rng_.between(0, world_.plan().election.count())), [this, leader] {
       if (out(leader)) let_in(leader);
     });
@@ -166,7 +169,11 @@ void Succession::risen(MachineId leader) {
     if (one.stalled) end_of_stall(one.machine);
     if (one.machine != leader && rng_.chance(1, peaceful_ ? 10 : 4)) let_in(one.machine);
   }
-  if (!peaceful_ || rng_.chance(1, 4)) strike_bystanders(leader);
+  if (rng_.chance(1, 4)) {
+    trade_places(leader);
+  } else if (!peaceful_ || rng_.chance(1, 4)) {
+    strike_bystanders(leader);
+  }
   const Duration election = world_.plan().election;
   switch (draw_moment()) {
     case Moment::AtOnce: return arrange(leader);
@@ -182,9 +189,24 @@ void Succession::risen(MachineId leader) {
 
 // The first that a leader commits is what the members did not all see begin.
 void Succession::committed() {
+  if (asked_late_ != 0 && world_.observer().leader() != asked_late_) {
+    ask_late(std::exchange(asked_late_, 0));
+  }
   if (falls_ == 0 || --commits_ > 0) return;
   unless_moved(Duration(0), [this, leader = falls_] { fall(leader, false); });
   falls_ = 0;
+}
+
+// Clients turn to a leader that does not know yet what its heir has done, and then it hears what was on its way.
+void Succession::ask_late(MachineId old) {
+  world_.scheduler().after(Duration(rng_.below(20'000'000)), [this, old] {
+    for (const auto& workload : world_.workloads()) {
+      if (out(old) && rng_.chance(1, 2)) turn(*workload, {world_.member(old).client_address()});
+    }
+  });
+  world_.scheduler().after(Duration(rng_.between(20'000'000, 100'000'000)), [this, old] {
+    if (out(old)) let_in(old);
+  });
 }
 
 // Those who made it leader are not spared.
@@ -197,6 +219,22 @@ void Succession::strike_bystanders(MachineId leader) {
     } else if (dice < 4) {
       world_.member(machine).pace().stall_until(world_.scheduler().now() + Duration(rng_.between(0, 2'000'000'000)));
     }
+  }
+}
+
+// Who voted for the new leader is gone, and who was out makes up its quorum.
+void Succession::trade_places(MachineId leader) {
+  while (!out_.empty()) let_in_oldest();
+  std::vector<MachineId> voted;
+  for (const MachineId machine : world_.observer().voters()) {
+    if (machine != leader && machine != last_out_ && world_.wanted(machine)) voted.push_back(machine);
+  }
+  while (!voted.empty() && out_.size() < may_be_out()) {
+    const auto one = voted.begin() + static_cast<ptrdiff_t>(rng_.below(voted.size()));
+    out_.push_back({.machine = *one, .fall = Fall::CutOff});
+    cut(out_.back(), true);
+    nemesis_.say("gives way to those it took over from", *one);
+    voted.erase(one);
   }
 }
 
@@ -224,8 +262,21 @@ void Succession::let_in(MachineId machine) {
   } else if (one.fall == Fall::Crashed) {
     if (!member.running()) member.start();
   } else {
-    cut({.machine = machine, .fall = Fall::CutOff}, false);
+    join(machine);
     if (one.stalled) end_of_stall(machine);
+  }
+}
+
+// Some lines come back later than others, so that of what was under way the old may come after the new.
+void Succession::join(MachineId machine) {
+  if (rng_.chance(1, 2)) return cut({.machine = machine, .fall = Fall::CutOff}, false);
+  Network& network = world_.network();
+  for (const MachineId other : world_.members()) {
+    if (other == machine) continue;
+    for (const auto& [from, to] : {std::pair(other, machine), std::pair(machine, other)}) {
+      if (!network.blocked(from, to)) continue;
+      world_.scheduler().after(Duration(rng_.below(100'000'000)), [&network, from, to] { network.unblock(from, to); });
+    }
   }
 }
 
@@ -240,6 +291,11 @@ void Succession::end_of_stall(MachineId machine) {
   world_.scheduler().after(Duration(rng_.between(100'000'000, 1'000'000'000)), [&pace] { pace.set_slowness(1); });
 }
 
+void Succession::turn(Workload& workload, std::vector<env::Address> endpoints) {
+  workload.channel().set_endpoints(std::move(endpoints));
+  workload.channel().reconnect();
+}
+
 // Some clients turn to the one that fell, some to others; the rest stay where they are.
 void Succession::take_sides(MachineId old) {
   std::vector<env::Address> others;
@@ -250,8 +306,7 @@ void Succession::take_sides(MachineId old) {
   for (const auto& workload : world_.workloads()) {
     const uint64_t dice = rng_.below(4);
     if (dice >= 2) continue;
-    workload->channel().set_endpoints(dice == 0 ? std::vector{world_.member(old).client_address()} : others);
-    workload->channel().reconnect();
+    turn(*workload, dice == 0 ? std::vector{world_.member(old).client_address()} : others);
   }
 }
 

@@ -17,6 +17,7 @@
 namespace witan::sim {
 
 class Nemesis;
+class Workload;
 class World;
 
 class Succession final : private Observer::Listener {
@@ -50,11 +51,15 @@ class Succession final : private Observer::Listener {
   void fall(MachineId leader, bool by_heir);
   void risen(MachineId leader);
   void strike_bystanders(MachineId leader);
+  void trade_places(MachineId leader);
+  void ask_late(MachineId old);
   void let_in(MachineId machine);
   void let_in_oldest();
+  void join(MachineId machine);
   void end_of_stall(MachineId machine);
   void take_sides(MachineId old);
   void finish();
+  static void turn(Workload& workload, std::vector<env::Address> endpoints);
   Fall draw_fall(bool by_heir);
   Moment draw_moment();
   bool out(MachineId machine) const;
@@ -74,6 +79,8 @@ class Succession final : private Observer::Listener {
   std::optional<Moment> custom_;
   bool peaceful_ = false;      // in this row leaders hand over to their heirs, mostly
   std::deque<Out> out_;        // the oldest first
+  MachineId last_out_ = 0;     // led, and fell last
+  MachineId asked_late_ = 0;   // fell to its heir, and is asked when that one has committed something
   MachineId giving_away_ = 0;  // leads, and was asked to hand over
   MachineId falls_ = 0;        // leads, and falls when ...
   size_t commits_ = 0;         // ... so many more entries are committed
