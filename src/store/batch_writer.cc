@@ -69,7 +69,10 @@ void BatchWriter::write_node_row(std::string_view path, NodeRow row) {
 
 ChangeBatch& BatchWriter::batch() {
   changed_ = true;
-  if (batch_ == nullptr) batch_ = std::make_shared<ChangeBatch>();
+  if (batch_ == nullptr) {
+    batch_ = std::make_shared<ChangeBatch>();
+    batch_->revision = at_;
+  }
   return *batch_;
 }
 
@@ -194,7 +197,6 @@ ChangeBatchPtr BatchWriter::commit() {
   if (!changed_) return nullptr;
   if (amending_) drop_nothings();
   positions_.clear();
-  batch_->revision = at_;
   batch_->bytes = batch_bytes_of(*batch_);
   state_.revision = at_;
   ChangeBatchPtr batch = std::move(batch_);

@@ -13,6 +13,17 @@ bool in_any(std::span<const KeyRange> ranges, std::string_view key) {
   return std::any_of(ranges.begin(), ranges.end(), [&](const KeyRange& range) { return range.contains(key); });
 }
 
+// Those of `batch` that are `wanted`, for a part of it. What it changed says neither who may hear of it nor what became
+// of implied nodes.
+template <class Wanted>
+void copy_node_events(const ChangeBatch& batch, Wanted&& wanted, ChangeBatch& part) {
+  if (batch.node_events == nullptr) return;
+  part.node_events = std::make_unique<std::vector<NodeEvent>>();
+  for (const NodeEvent& event : *batch.node_events) {
+    if (wanted(event)) part.node_events->push_back(event);
+  }
+}
+
 // The part of `batch` that `ranges` select: itself when that is all of it, null when nothing is.
 ChangeBatchPtr select(const ChangeBatchPtr& batch, std::span<const KeyRange> ranges, bool hide_before) {
   const auto wanted = [&](const Change& change) { return in_any(ranges, change.key); };
@@ -26,6 +37,7 @@ ChangeBatchPtr select(const ChangeBatchPtr& batch, std::span<const KeyRange> ran
     if (!wanted(change)) continue;
     part->changes.push_back({change.key, hide_before ? VersionRef() : change.before, change.after});
   }
+  copy_node_events(*batch, [&](const NodeEvent& event) { return in_any(ranges, event.path); }, *part);
   part->bytes = batch_bytes_of(*part);
   return part;
 }
@@ -77,6 +89,7 @@ void History::forget_before() {
   part->revision = batch.revision;
   part->changes.reserve(batch.changes.size());
   for (const Change& change : batch.changes) part->changes.push_back({change.key, VersionRef(), change.after});
+  copy_node_events(batch, [](const NodeEvent&) { return true; }, *part);
   part->bytes = batch_bytes_of(*part);
   slots_.front().batch = std::move(part);
 }

@@ -17,10 +17,11 @@ void for_each_node_event(const ChangeBatch& batch, Visit&& visit) {
   }
   for (const Change& change : batch.changes) {
     if (!is_node(change.key)) continue;
-    const bool stayed = (change.before && change.after) || change.key.view() == "/";  // the root is always there
-    const auto type = stayed           ? NodeEvent::Type::Changed
-                      : !change.before ? NodeEvent::Type::Created
-                                       : NodeEvent::Type::Deleted;
+    // Not by `before`, which the batch at the compacted revision has forgotten. The root is always there.
+    const bool created = change.after && change.after->create_revision == batch.revision && change.key.view() != "/";
+    const auto type = created                                    ? NodeEvent::Type::Created
+                      : change.after || change.key.view() == "/" ? NodeEvent::Type::Changed
+                                                                 : NodeEvent::Type::Deleted;
     visit(NodeEvent{.type = type, .path = change.key, .acl = {}, .parent_acl = {}});
   }
 }
