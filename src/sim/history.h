@@ -10,6 +10,7 @@
 #include "verify/lease.h"
 #include "verify/linearizability.h"
 #include "verify/mutex.h"
+#include "verify/session.h"
 #include "verify/watch.h"
 
 namespace witan::sim {
@@ -29,6 +30,7 @@ struct History {
   std::vector<verify::Call> calls;
   std::map<std::string, std::vector<verify::WatchAttachment>> watches;  // by the client's name for the watch, in order
   std::deque<verify::LeaseHistory> leases;                              // stay where they are while others are added
+  std::deque<verify::SessionHistory> sessions;                          // likewise
   std::map<std::string, std::vector<verify::Hold>> holds;               // by lock or election
   std::map<std::string, std::vector<verify::FencedWrite>> fenced_writes;
   std::vector<Grant> grants;

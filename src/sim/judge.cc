@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "sim/world.h"
+#include "verify/node_watch.h"
 #include "verify/wing_gong.h"
 
 namespace witan::sim {
@@ -99,9 +100,10 @@ std::vector<verify::Violation> World::judge() {
     for (verify::Violation& violation : more) out.push_back(std::move(violation));
   };
   const verify::Truth& truth = observer_.truth();
-  add(verify::check_linearizability(truth, history_.calls,
-                                    {.lease_ends = observer_.lease_end_revisions(),
-                                     .internal_prefixes = {std::string(kLockPrefix), std::string(kElectionPrefix)}}));
+  add(verify::check_linearizability(
+      truth, history_.calls,
+      {.lease_ends = observer_.lease_end_revisions(),
+       .internal_prefixes = {std::string(kLockPrefix), std::string(kElectionPrefix), std::string(kNodeRoot)}}));
   const verify::RegisterJudgement judged = verify::check_register(register_calls(history_.calls));
   if (judged.verdict == verify::Verdict::Undecided) count("undecided register histories");
   add(judged.violations);
@@ -118,10 +120,29 @@ std::vector<verify::Violation> World::judge() {
                                     .end_of_faults = end_of_faults_,
                                     .end_of_world = scheduler_.now()}));
   }
+  add(judge_sessions());
   for (const auto& [queue, holds] : history_.holds) add(verify::check_mutex(holds, history_.fenced_writes[queue]));
   add(check_observations(history_, truth));
   add(check_grants(history_, truth));
   add(check_members());
+  return out;
+}
+
+// ZooKeeper's promises. What revisions of nodes come from is judged here, and not as calls of etcd's clients.
+std::vector<verify::Violation> World::judge_sessions() {
+  const verify::Nodes nodes(observer_.truth());
+  std::vector<verify::Violation> out = verify::check_session_log(nodes, observer_.session_log());
+  const auto add = [&](std::vector<verify::Violation> more) {
+    for (verify::Violation& violation : more) out.push_back(std::move(violation));
+  };
+  for (const verify::SessionHistory& session : history_.sessions) {
+    add(verify::check_session(nodes, observer_.session_log(), session,
+                              {.max_drift_per_mille = kMaxDrift,
+                               .grace = seconds(4) + 10 * plan_.election,
+                               .end_of_faults = end_of_faults_,
+                               .end_of_world = scheduler_.now()}));
+    add(verify::check_node_watches(nodes, session));
+  }
   return out;
 }
 
@@ -160,6 +181,17 @@ void World::count_everything() {
     count("lease renewals", lease.renewals.size());
   }
   for (const auto& [id, end] : observer_.lease_ends()) count(end.expired ? "leases expired" : "leases revoked");
+  for (const verify::SessionHistory& session : history_.sessions) {
+    count("sessions");
+    for (const verify::SessionConnection& connection : session.connections) {
+      count("session connections");
+      count("session requests", connection.requests.size());
+      if (connection.refused) count("path: session expired");
+      for (const auto& heard : connection.heard) {
+        count(std::holds_alternative<verify::NodeEvent>(heard) ? "node events" : "session answers");
+      }
+    }
+  }
   for (const auto& [queue, holds] : history_.holds) count("locks and leads held", holds.size());
   for (const auto& [queue, writes] : history_.fenced_writes) count("fenced writes", writes.size());
   for (const auto& [stream, seen] : history_.observations) count("observations", seen.size());

@@ -39,6 +39,8 @@ struct Member::Life {
     Loop* loop = nullptr;
     std::unique_ptr<node::Client> client;
     std::unique_ptr<api::etcd::Server> server;
+    std::unique_ptr<node::Client> zookeeper_client;
+    std::unique_ptr<api::zookeeper::Server> zookeeper;
   };
 
   const uint64_t number;
@@ -53,7 +55,8 @@ struct Member::Life {
   std::unique_ptr<node::Node> node;
   std::vector<std::unique_ptr<Api>> apis;
   std::unique_ptr<env::Listener> listener;
-  size_t apis_left = 0;
+  std::unique_ptr<env::Listener> zookeeper_listener;
+  size_t servers_left = 0;
   bool stopping = false;
 };
 
@@ -111,36 +114,54 @@ void Member::open() {
   life.node = std::move(*opened);
   id_ = life.node->member_id();
   life.node->on_fatal([this, number = life.number](Error error) { end_soon(number, std::move(error)); });
-  Rng rng = Rng(life.seed).fork("api");
-  for (const auto& api : life.apis) {
-    api->client = life.node->make_client(*api->loop);
-    api::etcd::Options options;
-    options.election_timeout = options_.election;
-    options.watch_buffer_bytes = ground_.plan.watch_buffer_bytes;
-    options.progress_interval = seconds(2);
-    options.seed = rng.next();
-    api->loop->post([&api = *api, options, log = ground_.log] {
-      api.server = std::make_unique<api::etcd::Server>(*api.loop, *api.client, options, Logger(log, "etcd"));
-    });
-  }
+  furnish(life);
   life.node->on_ready([this] { serve(); });
   if (auto started = life.node->start(); !started) return end_soon(life.number, std::move(started.error()));
   // A member that knows no leader serves all the same after a while, as the real one does.
   life.node_loop.call_at(life.node_loop.now() + 3 * options_.election, [this] { serve(); });
 }
 
+// Each loop has a server of either kind, with a client of its own, as in the real process.
+void Member::furnish(Life& life) {
+  Rng rng = Rng(life.seed).fork("api");
+  for (const auto& api : life.apis) {
+    api->client = life.node->make_client(*api->loop);
+    api->zookeeper_client = life.node->make_client(*api->loop);
+    api::etcd::Options options;
+    options.election_timeout = options_.election;
+    options.watch_buffer_bytes = ground_.plan.watch_buffer_bytes;
+    options.progress_interval = seconds(2);
+    options.seed = rng.next();
+    api::zookeeper::Options zookeeper;
+    zookeeper.tick = ground_.plan.zookeeper_tick;
+    api->loop->post([&api = *api, options, zookeeper, log = ground_.log] {
+      api.server = std::make_unique<api::etcd::Server>(*api.loop, *api.client, options, Logger(log, "etcd"));
+      api.zookeeper = std::make_unique<api::zookeeper::Server>(*api.loop, *api.zookeeper_client, zookeeper,
+                                                               Logger(log, "zookeeper"));
+    });
+  }
+}
+
 void Member::serve() {
   Life& life = *life_;
   if (life.listener || life.stopping) return;
-  std::vector<env::AcceptTarget> targets;
+  std::vector<env::AcceptTarget> etcd;
+  std::vector<env::AcceptTarget> zookeeper;
   for (const auto& api : life.apis) {
-    targets.push_back({.loop = api->loop, .on_accept = [&api = *api](std::unique_ptr<env::Connection> connection) {
-                         if (api.server) api.server->accept(std::move(connection));
-                       }});
+    etcd.push_back({.loop = api->loop, .on_accept = [&api = *api](std::unique_ptr<env::Connection> connection) {
+                      if (api.server) api.server->accept(std::move(connection));
+                    }});
+    zookeeper.push_back({.loop = api->loop, .on_accept = [&api = *api](std::unique_ptr<env::Connection> connection) {
+                           if (api.zookeeper) api.zookeeper->accept(std::move(connection));
+                         }});
   }
-  auto listener = life.network->listen(client_address(), std::move(targets));
-  CHECK(listener.has_value(), "{}", listener.error().message);
-  life.listener = std::move(*listener);
+  const auto listen = [&life](const env::Address& address, std::vector<env::AcceptTarget> targets) {
+    auto listener = life.network->listen(address, std::move(targets));
+    CHECK(listener.has_value(), "{}", listener.error().message);
+    return std::move(*listener);
+  };
+  life.listener = listen(client_address(), std::move(etcd));
+  life.zookeeper_listener = listen(zookeeper_address(), std::move(zookeeper));
 }
 
 // ---- The end ------------------------------------------------------------------------------------
@@ -163,9 +184,12 @@ void Member::bury(bool silent) {
   life.log_lane.close();
   life.file_lane.close();
   life.listener.reset();
+  life.zookeeper_listener.reset();
   for (const auto& api : life.apis) {
     api->server.reset();
     api->client.reset();
+    api->zookeeper.reset();
+    api->zookeeper_client.reset();
   }
   life.node.reset();
 }
@@ -195,17 +219,20 @@ void Member::stop() {
   Life& life = *life_;
   life.stopping = true;
   life.listener.reset();
-  life.apis_left = life.apis.size();
+  life.zookeeper_listener.reset();
+  life.servers_left = 2 * life.apis.size();
   const auto leave = [this, number = life.number] {
     life_->node->stop([this, number] { end_soon(number, std::nullopt); });
   };
   for (const auto& api : life.apis) {
-    api->loop->post([&life, &api = *api, leave] {
-      api.server->stop([&life, leave] {
-        life.node_loop.post([&life, leave] {
-          if (--life.apis_left == 0) leave();
-        });
+    const auto stopped = [&life, leave] {
+      life.node_loop.post([&life, leave] {
+        if (--life.servers_left == 0) leave();
       });
+    };
+    api->loop->post([&api = *api, stopped] {
+      api.server->stop(stopped);
+      api.zookeeper->stop(stopped);
     });
   }
 }
@@ -242,7 +269,10 @@ size_t Member::pending() const { return running() && life_->node ? life_->node->
 size_t Member::connections() const {
   size_t sum = 0;
   if (!running()) return sum;
-  for (const auto& api : life_->apis) sum += api->server ? api->server->connections() : 0;
+  for (const auto& api : life_->apis) {
+    sum += api->server ? api->server->connections() : 0;
+    sum += api->zookeeper ? api->zookeeper->statistics().connections : 0;
+  }
   return sum;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "api/etcd/server.h"
+#include "api/zookeeper/server.h"
 #include "node/node.h"
 #include "sim/disk.h"
 #include "sim/loop.h"
@@ -29,6 +30,7 @@ class Member {
  public:
   static constexpr uint16_t kPeerPort = 2380;
   static constexpr uint16_t kClientPort = 2379;
+  static constexpr uint16_t kZookeeperPort = 2181;
 
   // `options` without addresses, which are the machine's.
   Member(Ground ground, MachineId machine, node::Options options, node::Witness& witness, Rng rng);
@@ -66,6 +68,7 @@ class Member {
   const node::Options& options() const { return options_; }
   uint64_t id() const { return id_; }  // 0 until it has started once
   env::Address client_address() const { return {.host = Network::host_of(machine_), .port = kClientPort}; }
+  env::Address zookeeper_address() const { return {.host = Network::host_of(machine_), .port = kZookeeperPort}; }
   Disk& disk() { return disk_; }
   DiskPace& pace() { return pace_; }
   Clock& clock() { return clock_; }
@@ -78,6 +81,7 @@ class Member {
   node::World world(Life& life);
   void prepared(uint64_t number, Result<> result);
   void open();
+  void furnish(Life& life);
   void serve();
   void end_soon(uint64_t number, std::optional<Error> error);
   void bury(bool silent);

@@ -158,8 +158,8 @@ void Nemesis::disks() {
   if (draw(rates.rot)) rot();
 }
 
-// One machine in a world's life, and only where the others are a quorum without it. What was damaged may be found at the
-// next start only.
+// One machine in a world's life, and only where the others are a quorum without it. What was damaged may be found at
+// the next start only.
 void Nemesis::rot() {
   const std::set<MachineId> voters = world_.observer().voters();
   if (rotten_ || voters.size() < 3) return;
@@ -235,8 +235,8 @@ void Nemesis::people() {
   if (draw(rates.reconnect) && !world_.workloads().empty()) {
     auto& workload = world_.workloads()[rng_.below(world_.workloads().size())];
     world_.count("fault: client reconnects");
-    if (rng_.chance(1, 4)) workload->channel().pause(Duration(rng_.between(10'000'000, 4'000'000'000)));
-    workload->channel().reconnect();
+    if (rng_.chance(1, 4)) workload->pause(Duration(rng_.between(10'000'000, 4'000'000'000)));
+    workload->reconnect();
   }
 }
 

@@ -106,18 +106,18 @@ void Observer::applied(MachineId machine, const raft::Entry& entry, const store:
   applied_[machine] = entry.index.value;
   ledger_.applied(machine, entry.index.value, entry.term.value, content_of(entry), digest_of(store), scheduler_.now());
   scheduler_.fold(entry.index.value * 16 + machine);
-  if (first) commit(entry, changes);
+  if (first) commit(entry, store, changes);
 }
 
 // Nobody had applied it before: this is the moment at which it became known to be committed.
-void Observer::commit(const raft::Entry& entry, const store::ChangeBatchPtr& changes) {
+void Observer::commit(const raft::Entry& entry, const store::Store& store, const store::ChangeBatchPtr& changes) {
   if (changes && changes->revision.value == truth_.revision() + 1) {
     truth_.append(changes->revision.value, changes_of(*changes), scheduler_.now());
   } else if (changes) {
     findings_.add("agreement", fmt::format("entry {} made revision {} after revision {}", entry.index,
                                            changes->revision, truth_.revision()));
   }
-  if (entry.kind == raft::EntryKind::Command) note_command(entry, changes);
+  if (entry.kind == raft::EntryKind::Command) note_command(entry, store, changes);
   if (entry.kind == raft::EntryKind::Membership) {
     if (auto configuration = raft::decode_configuration(entry.data.view())) {
       committed_configurations_.push_back(std::move(*configuration));
@@ -130,7 +130,7 @@ void Observer::commit(const raft::Entry& entry, const store::ChangeBatchPtr& cha
   examine_disks();
 }
 
-void Observer::note_command(const raft::Entry& entry, const store::ChangeBatchPtr& changes) {
+void Observer::note_command(const raft::Entry& entry, const store::Store& store, const store::ChangeBatchPtr& changes) {
   const auto command = store::decode(entry.data.view());
   if (!command) return;
   // Nothing is proposed twice unless it is certainly not applied (core P2).
@@ -139,10 +139,12 @@ void Observer::note_command(const raft::Entry& entry, const store::ChangeBatchPt
     findings_.add("twice", fmt::format("request {} of m{} is in the log a second time, at entry {}", origin.request,
                                        machines_.machine_of(origin.member), entry.index));
   }
+  note_session(*command, store, changes != nullptr);
   if (const auto* grant = std::get_if<store::LeaseGrant>(&command->body)) {
     leases_ever_.insert(grant->id.value);
   } else if (const auto* revoke = std::get_if<store::LeaseRevoke>(&command->body)) {
-    if (!leases_ever_.contains(revoke->id.value)) return;
+    // A session that was attached again meanwhile lives on.
+    if (!leases_ever_.contains(revoke->id.value) || store.lease(revoke->id)) return;
     const bool expired = command->header.origin.member == 0;
     lease_ends_.try_emplace(revoke->id.value, LeaseEnd{.when = scheduler_.now(), .expired = expired});
     if (changes) lease_end_revisions_.insert(changes->revision.value);
@@ -152,6 +154,66 @@ void Observer::note_command(const raft::Entry& entry, const store::ChangeBatchPt
       truth_.compact(compact->revision.value, scheduler_.now());
     }
   }
+}
+
+namespace {
+
+verify::NodeOp op_of(const store::NodeOperation& operation) {
+  using Kind = verify::NodeOp::Kind;
+  if (const auto* create = std::get_if<store::CreateNode>(&operation.what)) {
+    return {.kind = Kind::Create,
+            .path = std::string(create->path),
+            .value = std::string(create->value),
+            .ephemeral = create->ephemeral,
+            .sequential = create->sequential};
+  }
+  if (const auto* gone = std::get_if<store::DeleteNode>(&operation.what)) {
+    return {.kind = Kind::Delete, .path = std::string(gone->path), .value = {}, .expected = gone->expected};
+  }
+  if (const auto* set = std::get_if<store::SetNode>(&operation.what)) {
+    return {
+        .kind = Kind::Set, .path = std::string(set->path), .value = std::string(set->value), .expected = set->expected};
+  }
+  const auto* check = std::get_if<store::CheckNode>(&operation.what);
+  if (check == nullptr) return {.kind = Kind::Check, .path = "an operation that no client of a world asks for"};
+  return {.kind = Kind::Check, .path = std::string(check->path), .value = {}, .expected = check->expected};
+}
+
+}  // namespace
+
+void Observer::note_session(const store::Command& command, const store::Store& store, bool changed) {
+  using What = verify::SessionEntry::What;
+  verify::SessionEntry entry{.after = truth_.revision(), .changed = changed, .when = scheduler_.now()};
+  if (const auto* txn = std::get_if<store::NodeTxn>(&command.body)) {
+    entry.what = What::Write;
+    entry.session = command.header.session.value;
+    entry.generation = command.header.attach_generation;
+    for (const store::NodeOperation& operation : txn->operations) entry.ops.push_back(op_of(operation));
+  } else if (std::holds_alternative<store::SessionOpen>(command.body)) {
+    entry.what = What::Open;
+    // Its id was found by apply: the one that nobody knew.
+    for (const store::LeaseInfo& lease : store.leases(std::nullopt, SIZE_MAX)) {
+      if (lease.kind != store::LeaseKind::ZooKeeper || !leases_ever_.insert(lease.id.value).second) continue;
+      entry.session = lease.id.value;
+      entry.generation = lease.generation;
+    }
+    if (entry.session == 0) return;
+  } else if (const auto* attach = std::get_if<store::SessionAttach>(&command.body)) {
+    const auto lease = store.lease(attach->id);
+    if (!lease) return;
+    entry.what = What::Attach;
+    entry.session = attach->id.value;
+    entry.generation = lease->generation;
+  } else if (const auto* revoke = std::get_if<store::LeaseRevoke>(&command.body)) {
+    if (revoke->kind != store::LeaseKind::ZooKeeper) return;
+    entry.what = What::End;
+    entry.session = revoke->id.value;
+    entry.generation = revoke->generation;
+    entry.ended = !store.lease(revoke->id) && !lease_ends_.contains(revoke->id.value);
+  } else {
+    return;
+  }
+  session_log_.push_back(std::move(entry));
 }
 
 std::vector<verify::Violation> Observer::take_violations() {

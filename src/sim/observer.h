@@ -16,6 +16,7 @@
 #include "sim/network.h"
 #include "sim/scheduler.h"
 #include "verify/ledger.h"
+#include "verify/session.h"
 #include "verify/truth.h"
 
 namespace witan::sim {
@@ -59,6 +60,8 @@ class Observer {
   const std::set<int64_t>& lease_end_revisions() const { return lease_end_revisions_; }
   const std::map<int64_t, LeaseEnd>& lease_ends() const { return lease_ends_; }
   const std::set<int64_t>& leases_ever() const { return leases_ever_; }
+  // What concerns ZooKeeper's sessions, in the order of the log. They are among the leases above, too.
+  const std::vector<verify::SessionEntry>& session_log() const { return session_log_; }
   // How far the machine's state is, in its present life.
   uint64_t applied_by(MachineId machine) const;
   // The machine that was last seen to lead, of the highest term; 0: none yet.
@@ -82,8 +85,9 @@ class Observer {
                const store::ChangeBatchPtr& changes);
   void replaced(MachineId machine, raft::Index index, const store::Store& store);
   void standing(MachineId machine, const raft::Standing& standing);
-  void commit(const raft::Entry& entry, const store::ChangeBatchPtr& changes);
-  void note_command(const raft::Entry& entry, const store::ChangeBatchPtr& changes);
+  void commit(const raft::Entry& entry, const store::Store& store, const store::ChangeBatchPtr& changes);
+  void note_command(const raft::Entry& entry, const store::Store& store, const store::ChangeBatchPtr& changes);
+  void note_session(const store::Command& command, const store::Store& store, bool changed);
   std::optional<verify::LogImage> image_of(MachineId machine, const Disk& disk);
   static std::optional<verify::LogImage> read_image(MachineId machine, Disk& image);
   std::vector<std::set<uint64_t>> quorums() const;
@@ -100,6 +104,7 @@ class Observer {
   std::set<int64_t> lease_end_revisions_;
   std::map<int64_t, LeaseEnd> lease_ends_;
   std::set<int64_t> leases_ever_;
+  std::vector<verify::SessionEntry> session_log_;
   std::set<std::tuple<uint64_t, uint64_t, uint64_t>> origins_;  // member, incarnation, request
   std::vector<raft::Configuration> committed_configurations_;
   std::map<MachineId, raft::Configuration> in_force_;  // as each machine has it

@@ -52,6 +52,16 @@ void draw_load(Rng rng, Plan& plan) {
   plan.value_bytes = one_of(rng, std::array<size_t, 4>{0, 50, 50, 3000});
 }
 
+// About half of all worlds have ZooKeeper's clients. Drawn from a seed of its own: worlds drawn before are as they
+// were.
+void draw_zookeeper(Rng rng, Plan& plan) {
+  plan.zookeeper_tick = milliseconds(one_of(rng, std::array{500, 500, 1000}));
+  if (rng.chance(1, 2)) return;
+  plan.node_clients = 1 + rng.below(4);
+  plan.node_lock_clients = rng.below(4);
+  plan.nodes = 1 + rng.below(8);
+}
+
 // What the drawn network and log cannot carry piles up before the log, and everything is late however well the members
 // do.
 void keep_bearable(Plan& plan) {
@@ -107,6 +117,7 @@ Plan draw_plan(uint64_t seed) {
   draw_load(rng.fork("load"), plan);
   draw_faults(rng.fork("faults"), plan.faults);
   draw_short_reigns(rng.fork("short reigns"), plan);
+  draw_zookeeper(rng.fork("zookeeper"), plan);
   keep_bearable(plan);
   return plan;
 }
@@ -119,7 +130,9 @@ std::string describe(const Plan& plan) {
       "{} "
       "s, history {}, {}{} loops, task {} ms, disk {} ms, network {}-{} ms late {}/1000 buffer {} chunk {}; clients: "
       "{} "
-      "kv, {} watch, {} lease, {} lock, {} election, {} keys, think {} ms, values {}; faults/100s: power {} kill {} "
+      "kv, {} watch, {} lease, {} lock, {} election, {} keys, {} node and {} node lock (tick {} ms, {} nodes), think "
+      "{} "
+      "ms, values {}; faults/100s: power {} kill {} "
       "restart {} pause {} partition {} cut {} stall {} slownet {} clock {} slowdisk {} stalldisk {} full {} rot {} "
       "slowapply {} members {} transfer {} compact {} reconnect {} succession {}",
       plan.members, ms(plan.election), plan.snapshot_entries, plan.keep_entries, plan.segment_bytes, plan.append_bytes,
@@ -127,9 +140,10 @@ std::string describe(const Plan& plan) {
       plan.one_loop ? "one shared of " : "", plan.api_loops, ms(plan.task_cost), ms(plan.disk_time),
       ms(plan.network.least_delay), ms(plan.network.most_delay), plan.network.late_per_mille, plan.network.buffer_bytes,
       plan.network.largest_chunk, plan.kv_clients, plan.watchers, plan.lease_clients, plan.lock_clients,
-      plan.election_clients, plan.keys, ms(plan.think), plan.value_bytes, f.power_loss, f.kill, f.restart, f.pause,
-      f.partition, f.cut, f.stall, f.slow_network, f.clock, f.slow_disk, f.stalled_disk, f.full_disk, f.rot,
-      f.slow_apply, f.membership, f.transfer, f.compaction, f.reconnect, f.succession);
+      plan.election_clients, plan.keys, plan.node_clients, plan.node_lock_clients, ms(plan.zookeeper_tick), plan.nodes,
+      ms(plan.think), plan.value_bytes, f.power_loss, f.kill, f.restart, f.pause, f.partition, f.cut, f.stall,
+      f.slow_network, f.clock, f.slow_disk, f.stalled_disk, f.full_disk, f.rot, f.slow_apply, f.membership, f.transfer,
+      f.compaction, f.reconnect, f.succession);
 }
 
 }  // namespace witan::sim

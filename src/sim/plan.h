@@ -63,6 +63,13 @@ struct Plan {
   size_t lock_clients = 2;
   size_t election_clients = 2;
   size_t keys = 8;
+
+  // ZooKeeper's side. Sessions may be as short as two ticks.
+  Duration zookeeper_tick = milliseconds(500);
+  size_t node_clients = 0;       // that read, write and watch a few nodes everybody fights for
+  size_t node_lock_clients = 0;  // that queue with ephemeral sequential nodes
+  size_t nodes = 5;
+
   Duration think = milliseconds(20);  // between a client's calls, on average
   size_t value_bytes = 16;            // at most, beyond what makes it unique
 

@@ -206,6 +206,83 @@ LeaseHolder& Client::lease(int64_t id, int64_t ttl_s) {
   return holder;
 }
 
+// ---- Sessions -----------------------------------------------------------------------------------
+
+const verify::NodeReply& NodeAnswer::reply() {
+  EXPECT_TRUE(scenario_->run_until([&] { return arrived(); }, kPatience)) << "no answer within a minute";
+  if (!slot_->reply) {
+    ADD_FAILURE() << "the answer was lost";
+    slot_->reply.emplace();
+  }
+  return *slot_->reply;
+}
+
+NodeAnswer& NodeAnswer::expect(verify::NodeError error) {
+  EXPECT_EQ(reply().error, error);
+  return *this;
+}
+
+NodeAnswer& NodeAnswer::expect_lost() {
+  EXPECT_TRUE(scenario_->run_until([&] { return arrived(); }, kPatience)) << "nothing within a minute";
+  EXPECT_FALSE(slot_->reply) << describe(*slot_->reply);
+  return *this;
+}
+
+Session::Session(Scenario& scenario, const std::vector<MachineId>& members, Duration timeout, int number)
+    : scenario_(&scenario), name_(fmt::format("session {}", number)) {
+  scenario.channels_.push_back(scenario.world().make_channel());
+  scenario.sessions_.push_back(scenario.world().make_zookeeper_client(*scenario.channels_.back(), name_));
+  client_ = scenario.sessions_.back().get();
+  know(members);
+  auto opened = std::make_shared<bool>(false);
+  client_->begin(timeout, [opened] { *opened = true; });
+  EXPECT_TRUE(scenario.run_until([&] { return *opened; }, kPatience)) << "no session within a minute";
+}
+
+void Session::know(const std::vector<MachineId>& members) {
+  std::vector<env::Address> endpoints;
+  for (const MachineId machine : members) endpoints.push_back(scenario_->node(machine).zookeeper_address());
+  client_->set_endpoints(std::move(endpoints));
+}
+
+NodeAnswer Session::ask(verify::NodeRequest request) {
+  auto slot = std::make_shared<NodeAnswer::Slot>();
+  client_->ask(std::move(request), [slot](const verify::NodeReply* reply) {
+    slot->arrived = true;
+    if (reply != nullptr) slot->reply = *reply;
+  });
+  return NodeAnswer(*scenario_, std::move(slot));
+}
+
+NodeAnswer Session::create(std::string path, bool ephemeral) {
+  verify::NodeRequest request{.kind = verify::NodeRequest::Kind::Write};
+  request.ops.push_back({.kind = verify::NodeOp::Kind::Create,
+                         .path = std::move(path),
+                         .value = fmt::format("{} {}", name_, ++scenario_->written_),
+                         .ephemeral = ephemeral});
+  return ask(std::move(request));
+}
+
+NodeAnswer Session::set(std::string path) {
+  verify::NodeRequest request{.kind = verify::NodeRequest::Kind::Write};
+  request.ops.push_back({.kind = verify::NodeOp::Kind::Set,
+                         .path = std::move(path),
+                         .value = fmt::format("{} {}", name_, ++scenario_->written_)});
+  return ask(std::move(request));
+}
+
+NodeAnswer Session::watch(std::string path, bool recursive) {
+  verify::NodeRequest request{.kind = verify::NodeRequest::Kind::AddWatch, .path = std::move(path)};
+  request.recursive = recursive;
+  return ask(std::move(request));
+}
+
+NodeAnswer Session::exists(std::string path, bool watch) {
+  return ask({.kind = verify::NodeRequest::Kind::Exists, .path = std::move(path), .watch = watch});
+}
+
+NodeAnswer Session::sync() { return ask({.kind = verify::NodeRequest::Kind::Sync, .path = "/"}); }
+
 // ---- The stage ----------------------------------------------------------------------------------
 
 Scenario::Scenario(size_t members, const std::function<void(Plan&)>& change) : world_(told(members, change)) {
@@ -215,12 +292,14 @@ Scenario::Scenario(size_t members, const std::function<void(Plan&)>& change) : w
 Scenario::~Scenario() {
   world_.heal();
   for (const auto& lease : leases_) lease->abandon();
+  for (const auto& session : sessions_) session->abandon();
   if (const auto unwell = world_.come_to_rest(seconds(120))) ADD_FAILURE() << describe(*unwell);
   world_.observer().examine_disks();
   for (const auto& channel : channels_) channel->quit();
   for (const verify::Violation& violation : world_.say_goodbye()) ADD_FAILURE() << describe(violation);
   for (const verify::Violation& violation : world_.judge()) ADD_FAILURE() << describe(violation);
   leases_.clear();
+  sessions_.clear();
   channels_.clear();
 }
 

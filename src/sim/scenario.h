@@ -22,6 +22,7 @@
 #include "sim/etcd.h"
 #include "sim/lease_holder.h"
 #include "sim/world.h"
+#include "sim/zookeeper_client.h"
 
 namespace witan::sim {
 
@@ -116,6 +117,49 @@ class Client {
   Channel* channel_;
 };
 
+// Of a session's request.
+class NodeAnswer {
+ public:
+  struct Slot {
+    bool arrived = false;
+    std::optional<verify::NodeReply> reply;  // nothing: lost
+  };
+  NodeAnswer(Scenario& scenario, std::shared_ptr<Slot> slot) : scenario_(&scenario), slot_(std::move(slot)) {}
+
+  bool arrived() const { return slot_->arrived; }
+  NodeAnswer& expect(verify::NodeError error);
+  NodeAnswer& expect_ok() { return expect(verify::NodeError::Ok); }
+  NodeAnswer& expect_lost();
+  const verify::NodeReply& reply();
+
+ private:
+  Scenario* scenario_;
+  std::shared_ptr<Slot> slot_;
+};
+
+// A client of ZooKeeper's protocol with one session.
+class Session {
+ public:
+  // The session is open when it returns. Goes to any of `members`.
+  Session(Scenario& scenario, const std::vector<MachineId>& members, Duration timeout, int number);
+
+  NodeAnswer create(std::string path, bool ephemeral = false);
+  NodeAnswer set(std::string path);  // to a value that nobody else writes
+  NodeAnswer exists(std::string path, bool watch = false);
+  NodeAnswer watch(std::string path, bool recursive);  // persistently
+  NodeAnswer sync();
+  NodeAnswer ask(verify::NodeRequest request);
+  // From its next connection on.
+  void know(const std::vector<MachineId>& members);
+  int64_t id() const { return client_->id(); }
+  ZookeeperClient& client() { return *client_; }
+
+ private:
+  Scenario* scenario_;
+  std::string name_;
+  ZookeeperClient* client_;
+};
+
 class Scenario {
  public:
   // `change` alters the plan: sizes, timeouts, speeds. The members serve when it returns.
@@ -124,6 +168,9 @@ class Scenario {
   ~Scenario();
 
   Client client(MachineId member) { return Client(*this, member, ++clients_); }
+  Session session(const std::vector<MachineId>& members, Duration timeout) {
+    return Session(*this, members, timeout, ++clients_);
+  }
   Member& node(MachineId machine) { return world_.member(machine); }
   // A member that joins: added through `by` as a learner (or a voter), and started.
   MachineId join(Client& by, bool learner = true);
@@ -159,6 +206,7 @@ class Scenario {
   friend class Client;
   friend class Answer;
   friend class Watch;
+  friend class Session;
 
   World world_;
   int clients_ = 0;
@@ -166,6 +214,7 @@ class Scenario {
   uint64_t written_ = 0;
   std::vector<std::unique_ptr<Channel>> channels_;
   std::vector<std::unique_ptr<LeaseHolder>> leases_;
+  std::vector<std::unique_ptr<ZookeeperClient>> sessions_;
   std::map<std::string, std::pair<Channel*, Channel::StreamKey>> streams_;
 };
 

@@ -201,7 +201,7 @@ void Succession::committed() {
 void Succession::ask_late(MachineId old) {
   world_.scheduler().after(Duration(rng_.below(20'000'000)), [this, old] {
     for (const auto& workload : world_.workloads()) {
-      if (out(old) && rng_.chance(1, 2)) turn(*workload, {world_.member(old).client_address()});
+      if (out(old) && rng_.chance(1, 2)) turn(*workload, {&world_.member(old)});
     }
   });
   world_.scheduler().after(Duration(rng_.between(20'000'000, 100'000'000)), [this, old] {
@@ -291,22 +291,22 @@ void Succession::end_of_stall(MachineId machine) {
   world_.scheduler().after(Duration(rng_.between(100'000'000, 1'000'000'000)), [&pace] { pace.set_slowness(1); });
 }
 
-void Succession::turn(Workload& workload, std::vector<env::Address> endpoints) {
-  workload.channel().set_endpoints(std::move(endpoints));
-  workload.channel().reconnect();
+void Succession::turn(Workload& workload, const std::vector<const Member*>& members) {
+  workload.set_members(members);
+  workload.reconnect();
 }
 
 // Some clients turn to the one that fell, some to others; the rest stay where they are.
 void Succession::take_sides(MachineId old) {
-  std::vector<env::Address> others;
+  std::vector<const Member*> others;
   for (const MachineId machine : world_.members()) {
-    if (machine != old) others.push_back(world_.member(machine).client_address());
+    if (machine != old) others.push_back(&world_.member(machine));
   }
   if (others.empty()) return;
   for (const auto& workload : world_.workloads()) {
     const uint64_t dice = rng_.below(4);
     if (dice >= 2) continue;
-    turn(*workload, dice == 0 ? std::vector{world_.member(old).client_address()} : others);
+    turn(*workload, dice == 0 ? std::vector<const Member*>{&world_.member(old)} : others);
   }
 }
 

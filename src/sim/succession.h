@@ -17,6 +17,7 @@
 namespace witan::sim {
 
 class Nemesis;
+class Member;
 class Workload;
 class World;
 
@@ -59,7 +60,7 @@ class Succession final : private Observer::Listener {
   void end_of_stall(MachineId machine);
   void take_sides(MachineId old);
   void finish();
-  static void turn(Workload& workload, std::vector<env::Address> endpoints);
+  static void turn(Workload& workload, const std::vector<const Member*>& members);
   Fall draw_fall(bool by_heir);
   Moment draw_moment();
   bool out(MachineId machine) const;

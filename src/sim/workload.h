@@ -18,6 +18,8 @@ inline constexpr std::string_view kKeyPrefix = "k/";
 inline constexpr std::string_view kRegister = "r";  // touched by plain reads, writes and compare-and-set only
 inline constexpr std::string_view kLockPrefix = "lock/";
 inline constexpr std::string_view kElectionPrefix = "election/";
+// All nodes are below this one, and it is there before any client of ZooKeeper's begins.
+inline constexpr std::string_view kNodeRoot = "/n";
 // Members' clocks may run so much faster or slower than the world's, in parts per thousand.
 inline constexpr int64_t kMaxDrift = 30;
 
@@ -40,7 +42,17 @@ class Workload {
   // All have settled.
   virtual void finish() {}
   const std::string& name() const { return name_; }
-  Channel& channel() { return channel_; }
+  // Whom to connect to, the next time.
+  virtual void set_members(const std::vector<const Member*>& members) {
+    std::vector<env::Address> endpoints;
+    for (const Member* member : members) endpoints.push_back(member->client_address());
+    channel_.set_endpoints(std::move(endpoints));
+  }
+  // Breaks the connection.
+  virtual void reconnect() { channel_.reconnect(); }
+  // For good.
+  virtual void quit() { channel_.quit(); }
+  void pause(Duration span) { channel_.pause(span); }
 
  protected:
   Instant now() const { return ground_.scheduler.now(); }
@@ -60,5 +72,9 @@ std::unique_ptr<Workload> make_watcher(Ground ground, MachineId machine, int num
 std::unique_ptr<Workload> make_lease_client(Ground ground, MachineId machine, int number, History& history, Rng rng);
 std::unique_ptr<Workload> make_lock_client(Ground ground, MachineId machine, int number, History& history, Rng rng);
 std::unique_ptr<Workload> make_candidate(Ground ground, MachineId machine, int number, History& history, Rng rng);
+// ZooKeeper's.
+std::unique_ptr<Workload> make_node_client(Ground ground, MachineId machine, int number, History& history, Rng rng);
+std::unique_ptr<Workload> make_node_lock_client(Ground ground, MachineId machine, int number, History& history,
+                                                Rng rng);
 
 }  // namespace witan::sim

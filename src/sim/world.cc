@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "sim/nemesis.h"
 #include "sim/operator.h"
+#include "sim/zookeeper_client.h"
 #include "verify/wing_gong.h"
 
 namespace witan::sim {
@@ -110,7 +111,9 @@ std::vector<env::Address> World::endpoints() const {
 }
 
 void World::tell_clients() {
-  for (const auto& workload : workloads_) workload->channel().set_endpoints(endpoints());
+  std::vector<const Member*> all;
+  for (const MachineId machine : wanted_) all.push_back(members_.at(machine).get());
+  for (const auto& workload : workloads_) workload->set_members(all);
 }
 
 std::unique_ptr<Channel> World::make_channel() {
@@ -118,6 +121,12 @@ std::unique_ptr<Channel> World::make_channel() {
   auto channel = std::make_unique<Channel>(ground(machine), machine, rng_.fork(fmt::format("client {}", machine)));
   channel->set_endpoints(endpoints());
   return channel;
+}
+
+std::unique_ptr<ZookeeperClient> World::make_zookeeper_client(Channel& channel, std::string name) {
+  const MachineId machine = ++last_client_;
+  return std::make_unique<ZookeeperClient>(ground(machine), machine, channel.loop(), history_, std::move(name),
+                                           rng_.fork(fmt::format("client {}", machine)));
 }
 
 void World::make_workloads() {
@@ -134,6 +143,8 @@ void World::make_workloads() {
   make(plan_.lease_clients, make_lease_client);
   make(plan_.lock_clients, make_lock_client);
   make(plan_.election_clients, make_candidate);
+  make(plan_.node_clients, make_node_client);
+  make(plan_.node_lock_clients, make_node_lock_client);
   tell_clients();
 }
 
@@ -240,6 +251,10 @@ std::string World::unrest() {
     return exists && lease.abandoned != Instant::never();
   });
   if (missing.empty() && open != history_.leases.end()) missing = fmt::format("lease {} has not ended", open->id);
+  const auto alive = std::ranges::find_if(history_.sessions, [&](const verify::SessionHistory& session) {
+    return session.id != 0 && session.abandoned != Instant::never() && !observer_.lease_ends().contains(session.id);
+  });
+  if (missing.empty() && alive != history_.sessions.end()) missing = alive->name + ": its session has not ended";
   return missing;
 }
 
@@ -259,7 +274,7 @@ std::optional<verify::Violation> World::come_to_rest(Duration patience) {
 
 std::vector<verify::Violation> World::say_goodbye() {
   verify::Findings findings;
-  for (const auto& workload : workloads_) workload->channel().quit();
+  for (const auto& workload : workloads_) workload->quit();
   if (operator_) operator_->leave();
   run_for(kGoodbye);
   for (const MachineId machine : members()) {

@@ -22,6 +22,7 @@
 
 namespace witan::sim {
 
+class ZookeeperClient;
 class Nemesis;
 class Operator;
 
@@ -85,6 +86,8 @@ class World final : private Observer::Machines {
   // Clients are told of all members that should run.
   void tell_clients();
   std::unique_ptr<Channel> make_channel();
+  // A client of ZooKeeper's protocol on the channel's loop; the channel outlives it.
+  std::unique_ptr<ZookeeperClient> make_zookeeper_client(Channel& channel, std::string name);
 
   void count(const std::string& what, uint64_t n = 1) { counts_[what] += n; }
   std::vector<std::unique_ptr<Workload>>& workloads() { return workloads_; }
@@ -99,6 +102,7 @@ class World final : private Observer::Machines {
   std::string unrest();
   std::string member_unrest();
   void revive();
+  std::vector<verify::Violation> judge_sessions();
   std::vector<verify::Violation> check_members();
   void count_everything();
 
