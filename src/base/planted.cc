@@ -45,6 +45,12 @@ constexpr std::array kBugs = {
             "Who waited for a lock gets it without a look at whether its own key is still there (etcd #11456)."},
     BugInfo{Bug::DuplicateForward, "duplicate-forward",
             "A proposal whose connection broke half way is forwarded again, though it may be in the log."},
+    BugInfo{Bug::SessionMoveIgnored, "session-move-ignored",
+            "What a session sent on a connection that it has left is done all the same (core L5)."},
+    BugInfo{Bug::ReadOvertakesOwnWrite, "read-overtakes-own-write",
+            "A session's read is served from what the member has applied, whatever the session wrote before it."},
+    BugInfo{Bug::WatchSetAgainForgets, "watch-set-again-forgets",
+            "A one-shot watch that is set again waits for the next change, whatever happened in between."},
 };
 
 }  // namespace

@@ -31,6 +31,9 @@ enum class Bug : uint8_t {
   NonIdempotentReplay,
   LockWithoutRecheck,
   DuplicateForward,
+  SessionMoveIgnored,
+  ReadOvertakesOwnWrite,
+  WatchSetAgainForgets,
 };
 
 struct BugInfo {

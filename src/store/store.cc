@@ -45,7 +45,8 @@ class Applier {
   Failure refuse_session() const {
     if (header_.session == LeaseId(0)) return {};
     if (!state_.leases.has(header_.session, LeaseKind::ZooKeeper)) return {.reason = Reason::SessionExpired};
-    const bool current = state_.leases.find(header_.session)->generation == header_.attach_generation;
+    const bool current = state_.leases.find(header_.session)->generation == header_.attach_generation ||
+                         planted(Bug::SessionMoveIgnored);
     return {.reason = current ? Reason::None : Reason::SessionMoved};
   }
   Failure refuse_access(Access access, const KeyRangeView& range) const {

@@ -6,6 +6,7 @@
 #include "api/zookeeper/errors.h"
 #include "api/zookeeper/lower.h"
 #include "api/zookeeper/path.h"
+#include "base/planted.h"
 #include "store/path.h"
 
 namespace witan::api::zookeeper {
@@ -151,7 +152,8 @@ std::string_view read_path(const Root& root, std::string_view path, std::string&
 }  // namespace
 
 void Connection::read(Number number, const store::NodeReads& reads) {
-  service_.client.read_as(caller(), reads, last_write_,
+  const node::Ticket behind = planted(Bug::ReadOvertakesOwnWrite) ? node::Ticket(0) : last_write_;
+  service_.client.read_as(caller(), reads, behind,
                           [service = &service_, id = id_, number](node::Answer<node::Done> answer) {
                             Connection* connection = service->owner.find(id);
                             if (connection != nullptr) connection->on_read(number, std::move(answer));

@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "api/zookeeper/connection.h"
+#include "base/planted.h"
 #include "store/node.h"
 #include "store/path.h"
 
@@ -165,7 +166,7 @@ void Connection::judge(const SetWatches::Item& item, const store::NodeReadsResul
   } else if (item.kind == Kind::Child && now.stat.children_changed > seen) {
     missed = EventType::NodeChildrenChanged;
   }
-  if (!missed) {
+  if (!missed || planted(Bug::WatchSetAgainForgets)) {
     watch(item.path, kinds);
   } else if (!set_watches_->told.contains(std::pair(static_cast<int32_t>(*missed), item.path))) {
     say_event(*missed, item.path, kNoChange);
