@@ -123,6 +123,31 @@ Duration DiskPace::draw() {
   return Duration(span * factor_);
 }
 
+void DiskPace::stall_until(Instant when) {
+  const bool sooner = when < stalled_until_;
+  stalled_until_ = when;
+  if (sooner) hurry();
+}
+
+void DiskPace::set_slowness(int64_t factor) {
+  const bool faster = factor < factor_;
+  factor_ = factor;
+  if (faster) hurry();
+}
+
+void DiskPace::hurry() {
+  for (Lane* lane : lanes_) lane->hurry();
+}
+
+Lane::Lane(Scheduler& scheduler, Loop& loop, const Pause& pause, DiskPace& pace)
+    : scheduler_(scheduler), loop_(loop), pause_(pause), pace_(pace) {
+  pace_.lanes_.push_back(this);
+}
+Lane::~Lane() {
+  *alive_ = false;
+  std::erase(pace_.lanes_, this);
+}
+
 void Lane::run(Task work, Task done) {
   if (loop_.closed()) return;
   waiting_.emplace_back(std::move(work), std::move(done));
@@ -132,18 +157,32 @@ void Lane::run(Task work, Task done) {
 // Whether the bytes were there before or after the time passed, nobody can know: both happen.
 void Lane::start() {
   busy_ = true;
-  const bool at_once = pace_.coin() && pace_.stalled_until() <= scheduler_.now();
-  if (at_once) waiting_.front().first();
-  scheduler_.after(pace_.draw(), [this, at_once] { finish(at_once); });
+  worked_ = pace_.coin() && pace_.stalled_until() <= scheduler_.now();
+  if (worked_) waiting_.front().first();
+  end_at(scheduler_.now() + pace_.draw());
 }
 
-void Lane::finish(bool worked) {
+void Lane::end_at(Instant when) {
+  ends_ = when;
+  scheduler_.at(when, [this, when, alive = alive_] {
+    if (*alive && busy_ && ends_ == when) finish();
+  });
+}
+
+// What takes long began when the disk was slow or stalled, which it is not any more.
+void Lane::hurry() {
+  if (!busy_) return;
+  const Instant sooner = scheduler_.now() + pace_.draw();
+  if (sooner < ends_) end_at(sooner);
+}
+
+void Lane::finish() {
   if (loop_.closed()) return;
   const Instant free = std::max(pace_.stalled_until(), pause_.over());
-  if (free > scheduler_.now()) return scheduler_.at(free, [this, worked] { finish(worked); });
+  if (free > scheduler_.now()) return end_at(free);
   auto [work, done] = std::move(waiting_.front());
   waiting_.pop_front();
-  if (!worked) work();
+  if (!worked_) work();
   work = nullptr;
   loop_.post(std::move(done));
   busy_ = false;

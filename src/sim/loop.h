@@ -93,18 +93,25 @@ class Loop final : public env::Loop {
 };
 
 // How long a machine's disk takes, and whether it answers at all.
+class Lane;
+
 class DiskPace {
  public:
   DiskPace(Rng rng, Duration typical) : rng_(std::move(rng)), typical_(typical) {}
   // Of one piece of work. Now and then ten times the usual.
   Duration draw();
-  // Nothing is done before then.
-  void stall_until(Instant when) { stalled_until_ = when; }
+  // Nothing is done before then. An earlier moment than before is one for what is under way, too.
+  void stall_until(Instant when);
   Instant stalled_until() const { return stalled_until_; }
-  void set_slowness(int64_t factor) { factor_ = factor; }
+  // What is under way gets faster as well.
+  void set_slowness(int64_t factor);
   bool coin() { return rng_.chance(1, 2); }
 
  private:
+  friend class Lane;
+  void hurry();
+
+  std::vector<Lane*> lanes_;  // that work at this pace
   Rng rng_;
   const Duration typical_;
   int64_t factor_ = 1;
@@ -113,15 +120,20 @@ class DiskPace {
 
 class Lane final : public env::Lane {
  public:
-  Lane(Scheduler& scheduler, Loop& loop, const Pause& pause, DiskPace& pace)
-      : scheduler_(scheduler), loop_(loop), pause_(pause), pace_(pace) {}
+  Lane(Scheduler& scheduler, Loop& loop, const Pause& pause, DiskPace& pace);
+  ~Lane() override;
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
   void run(Task work, Task done) override;
   // Drops what waits. Its process has ended.
   void close() { waiting_.clear(); }
 
  private:
+  friend class DiskPace;
   void start();
-  void finish(bool worked);
+  void end_at(Instant when);
+  void finish();
+  void hurry();
 
   Scheduler& scheduler_;
   Loop& loop_;
@@ -129,6 +141,9 @@ class Lane final : public env::Lane {
   DiskPace& pace_;
   std::deque<std::pair<Task, Task>> waiting_;
   bool busy_ = false;
+  bool worked_ = false;  // the piece under way is done and not yet reported
+  Instant ends_;         // when the piece under way is to end
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace witan::sim

@@ -225,6 +225,23 @@ TEST_F(LaneTest, AStalledDiskDoesNothingUntilItAnswersAgain) {
   EXPECT_EQ(ran_.size(), 1);
 }
 
+// Seed 253: a disk that hung or was slow when everything healed, was so for seconds more.
+TEST_F(LaneTest, WhatIsUnderWayEndsSoonWhenTheDiskRecovers) {
+  pace_.stall_until(scheduler_.now() + seconds(10));
+  run("a");
+  run_for(seconds(1));
+  EXPECT_EQ(heard_, "");
+  pace_.stall_until(scheduler_.now());
+  run_for(seconds(1));
+  EXPECT_EQ(heard_, "aa! ");
+  pace_.set_slowness(1'000'000);
+  run("b");
+  run_for(seconds(1));
+  pace_.set_slowness(1);
+  run_for(seconds(1));
+  EXPECT_EQ(heard_, "aa! bb! ");
+}
+
 // The system can have written what a paused process does not know of yet.
 TEST_F(LaneTest, NoReportComesWhileTheProcessIsPaused) {
   run("a");
