@@ -27,6 +27,7 @@ void ApiLoop::attach(node::Node& node, const ApiOptions& options, const Logger& 
 
 void ApiLoop::furnish_zookeeper(std::unique_ptr<node::Client> client, const ZooKeeperSetup& setup, const Logger& log) {
   auto server = std::make_unique<api::zookeeper::Server>(*loop_, *client, setup.options, log);
+  server->share_addresses(*setup.addresses);
   desk_->server = server.get();
   operators_ =
       std::make_unique<api::zookeeper::Operators>(*loop_, *client, *server, setup.facts, setup.desks, setup.machine);

@@ -12,6 +12,7 @@
 #include "api/zookeeper/words.h"
 #include "base/log.h"
 #include "env/network.h"
+#include "env/tally.h"
 #include "node/node.h"
 #include "os/loop.h"
 #include "server/door.h"
@@ -23,6 +24,7 @@ struct ZooKeeperSetup {
   std::shared_ptr<const api::zookeeper::Facts> facts;
   api::zookeeper::Desks desks;      // of all loops
   env::Machine* machine = nullptr;  // outlives the loop's thread
+  env::Tally* addresses = nullptr;  // of all loops; outlives this one
   api::zookeeper::AdminOptions admin;
 };
 

@@ -17,6 +17,7 @@
 #include "os/machine.h"
 #include "os/network.h"
 #include "os/signals.h"
+#include "os/tally.h"
 #include "server/api_loop.h"
 #include "server/command_line.h"
 #include "server/zookeeper_facts.h"
@@ -89,6 +90,7 @@ class Service {
   const node::Options options_;
   const node::World world_;
   std::unique_ptr<node::Node> node_;
+  os::Tally zookeeper_addresses_;  // of the clients of all API loops
   std::vector<std::unique_ptr<ApiLoop>> api_loops_;
   std::unique_ptr<os::Machine> machine_;  // what is asked of it comes back to the API loops
   std::vector<std::unique_ptr<env::Listener>> listeners_;
@@ -178,10 +180,11 @@ void Service::make_api_loops() {
         os::Machine::Directories{.log = config_.data_dir + "/log", .snapshots = config_.data_dir + "/snapshots"});
     auto desks = std::make_shared<std::vector<std::shared_ptr<api::zookeeper::Desk>>>();
     for (const auto& api : api_loops_) desks->push_back(api->desk());
-    zookeeper = {.options = zookeeper_options(config_, api_loops_.size()),
+    zookeeper = {.options = zookeeper_options(config_),
                  .facts = zookeeper_facts(config_, os::describe_host(), os::program_written(), loop_.now()),
                  .desks = std::move(desks),
                  .machine = machine_.get(),
+                 .addresses = &zookeeper_addresses_,
                  .admin = {.command_url = config_.zookeeper_admin_url, .idle = config_.zookeeper_admin_idle}};
   }
   for (const auto& api : api_loops_) {
@@ -303,7 +306,7 @@ node::Options node_options(const Config& config) {
     out.enforce_node_quotas = config.zookeeper_enforce_quota;
     // A renewal that the leader hears of may have waited for one report and for the next.
     out.idle_scan = config.zookeeper_container_check;
-    out.session_allowance = 2 * zookeeper_options(config, 1).report_interval();
+    out.session_allowance = 2 * zookeeper_options(config).report_interval();
   }
   return out;
 }

@@ -26,14 +26,14 @@ std::string version_text(WallTime written) {
 
 }  // namespace
 
-api::zookeeper::Options zookeeper_options(const Config& config, size_t loops) {
+api::zookeeper::Options zookeeper_options(const Config& config) {
   api::zookeeper::Options out;
   out.tick = config.zookeeper_tick;
   out.min_session = config.zookeeper_min_session;
   out.max_session = config.zookeeper_max_session;
   out.root = config.zookeeper_root;
   out.super_digest = config.zookeeper_super_digest;
-  out.max_connections_per_address = (config.zookeeper_max_connections + loops - 1) / loops;
+  out.max_connections_per_address = config.zookeeper_max_connections;
   out.max_packet = static_cast<uint32_t>(config.zookeeper_max_packet);
   out.read_only = config.zookeeper_read_only;
   out.reconfig = config.zookeeper_reconfig;
@@ -45,7 +45,7 @@ std::shared_ptr<const api::zookeeper::Facts> zookeeper_facts(const Config& confi
                                                              WallTime written, Instant started) {
   auto facts = std::make_shared<api::zookeeper::Facts>();
   facts->version = version_text(written);
-  facts->options = zookeeper_options(config, 1);
+  facts->options = zookeeper_options(config);
   facts->whitelist = config.zookeeper_words;
   facts->client_port = config.zookeeper_listen->port;
   facts->data_dir = config.data_dir;

@@ -10,8 +10,8 @@
 
 namespace witan::server {
 
-// The options of one of `loops` loops.
-api::zookeeper::Options zookeeper_options(const Config& config, size_t loops);
+// Of every loop.
+api::zookeeper::Options zookeeper_options(const Config& config);
 
 // Requires: config was checked, and ZooKeeper's clients are served. `started` is a time of the loops' clock, `written`
 // when this program was made.

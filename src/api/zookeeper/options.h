@@ -20,8 +20,8 @@ struct Options {
   std::string root = "/";
   // "user:base64 of SHA-1", as digest ids are: who proves to be that id may do everything. Empty: nobody.
   std::string super_digest;
-  // Connections of one address on this loop; 0: no bound. More are closed at once. Connections are dealt out to loops
-  // in turn, so that each enforces its share of what the member allows.
+  // Connections of one address, over all loops that share a tally (Server::share_addresses); 0: no bound. More are
+  // closed at once.
   size_t max_connections_per_address = 60;
   size_t max_connections = 20'000;  // of this loop; further ones are closed at once
   // A longer packet closes its connection (jute.maxbuffer).

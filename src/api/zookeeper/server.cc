@@ -18,23 +18,27 @@ Server::~Server() {
   *alive_ = false;
   loop_.cancel(stop_timer_);
   loop_.cancel(leaderless_timer_);
-  for (const uint32_t id : sorted_ids()) connections_.erase(id);
+  for (const uint32_t id : sorted_ids()) remove(id);
+}
+
+bool Server::bounds_addresses() const {
+  return addresses_ != nullptr && service_.options.max_connections_per_address > 0;
+}
+
+// The tally comes last: who is counted there is served.
+Server::Refusal Server::admit(std::string_view address) {
+  if (stopping_) return Refusal::Stopping;
+  if (connections_.size() >= service_.options.max_connections) return Refusal::Full;
+  if (!bounds_addresses()) return Refusal::None;
+  const bool fits = addresses_->enter(address, service_.options.max_connections_per_address);
+  return fits ? Refusal::None : Refusal::Crowded;
 }
 
 void Server::accept(std::unique_ptr<env::Connection> connection) {
-  const std::string address(host_of(connection->peer().remote));
-  const size_t of_address = addresses_[address];
-  const size_t most = service_.options.max_connections_per_address;
-  const bool crowded = most > 0 && of_address >= most;
-  if (stopping_ || crowded || connections_.size() >= service_.options.max_connections) {
-    if (of_address == 0) addresses_.erase(address);
+  if (const Refusal why = admit(host_of(connection->peer().remote)); why != Refusal::None) {
     ++service_.counters.connections_refused;
-    tell_refused(*connection, stopping_ ? "stopping"
-                              : crowded ? "too many connections of this address"
-                                        : "too many connections");
-    return;
+    return tell_refused(*connection, why);
   }
-  ++addresses_[address];
   ++service_.counters.connections_accepted;
   do ++last_id_;
   while (last_id_ == 0 || connections_.contains(last_id_));
@@ -44,12 +48,15 @@ void Server::accept(std::unique_ptr<env::Connection> connection) {
 }
 
 // A flood of connections must not become a flood of lines.
-void Server::tell_refused(const env::Connection& connection, std::string_view reason) {
+void Server::tell_refused(const env::Connection& connection, Refusal why) {
   ++refused_untold_;
   if (loop_.now() < next_refusal_told_) return;
   next_refusal_told_ = loop_.now() + seconds(1);
   service_.log.warn("refused {} connections, the last one of {}: {}", std::exchange(refused_untold_, 0),
-                    connection.peer().remote, reason);
+                    connection.peer().remote,
+                    why == Refusal::Stopping  ? "stopping"
+                    : why == Refusal::Crowded ? "too many connections of this address"
+                                              : "too many connections");
 }
 
 void Server::stop(Task done) {
@@ -118,8 +125,7 @@ void Server::closed(uint32_t connection) {
 void Server::remove(uint32_t connection) {
   const auto it = connections_.find(connection);
   if (it == connections_.end()) return;
-  const auto address = addresses_.find(it->second->address());
-  if (--address->second == 0) addresses_.erase(address);
+  if (bounds_addresses()) addresses_->leave(it->second->address());
   const auto session = sessions_.find(it->second->session());
   if (session != sessions_.end() && session->second == connection) sessions_.erase(session);
   connections_.erase(it);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "env/loop.h"
 #include "env/network.h"
+#include "env/tally.h"
 #include "node/client.h"
 
 namespace witan::api::zookeeper {
@@ -35,6 +36,9 @@ class Server final : public node::Listener, private ConnectionOwner, private Wat
   void stop(Task done);
   // From now on four-letter words are answered. `words` outlives the server.
   void serve_words(FourLetterWords& words) { service_.words = &words; }
+  // Connections are counted there by address, with those of other servers; without it nobody bounds them. `tally`
+  // outlives the server. Requires: nothing was accepted yet.
+  void share_addresses(env::Tally& tally) { addresses_ = &tally; }
 
   // ---- for operators
   // "rw", "ro", or "null" while nobody is served.
@@ -47,6 +51,8 @@ class Server final : public node::Listener, private ConnectionOwner, private Wat
   WatchListing watch_listing() const;
 
  private:
+  enum class Refusal : uint8_t { None, Stopping, Crowded, Full };
+
   // node::Listener
   void on_changes(std::span<const store::ChangeBatchPtr> batches) override;
   void on_gap(store::Revision from, store::Revision to) override;
@@ -73,7 +79,9 @@ class Server final : public node::Listener, private ConnectionOwner, private Wat
   std::vector<uint32_t> sorted_ids() const;
   void flush_dirty();
   void remove(uint32_t connection);
-  void tell_refused(const env::Connection& connection, std::string_view reason);
+  bool bounds_addresses() const;
+  Refusal admit(std::string_view address);
+  void tell_refused(const env::Connection& connection, Refusal why);
   void check_stopped();
   void become_read_only();
   void learn_config();
@@ -84,7 +92,7 @@ class Server final : public node::Listener, private ConnectionOwner, private Wat
   Service service_;
   absl::flat_hash_map<uint32_t, std::unique_ptr<Connection>> connections_;
   absl::flat_hash_map<store::LeaseId, uint32_t> sessions_;  // the newest connection of each
-  absl::flat_hash_map<std::string, size_t> addresses_;      // how many connections each has
+  env::Tally* addresses_ = nullptr;
   uint32_t last_id_ = 0;
   uint64_t refused_untold_ = 0;
   Instant next_refusal_told_{};

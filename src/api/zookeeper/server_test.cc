@@ -121,13 +121,48 @@ TEST_F(ServerTest, AnExpiredSessionClosesItsConnection) {
 }
 
 TEST_F(ServerTest, NoMoreConnectionsOfOneAddressThanAllowed) {
+  FakeTally tally;
   restart({.max_connections_per_address = 2});
+  server->share_addresses(tally);
   TestClient one(loop, *server, "10.0.0.1:1");
   TestClient two(loop, *server, "10.0.0.1:2");
   EXPECT_TRUE(TestClient(loop, *server, "10.0.0.1:3").closed());
   EXPECT_FALSE(TestClient(loop, *server, "10.0.0.2:1").closed());
   one.disconnect();
   EXPECT_FALSE(TestClient(loop, *server, "10.0.0.1:4").closed());
+  EXPECT_EQ(server->statistics().connections_refused, 1u);
+  server.reset();
+  for (const auto& [address, count] : tally.counts) EXPECT_EQ(count, 0u) << address;
+}
+
+// Connections are dealt out to loops in turn, but they do not end in turn.
+TEST_F(ServerTest, ConnectionsOfOneAddressAreCountedOverAllLoops) {
+  FakeTally tally;
+  restart({.max_connections_per_address = 3});
+  server->share_addresses(tally);
+  FakeClient other_client(loop);
+  Server other(loop, other_client, {.max_connections_per_address = 3}, Logger());
+  other.share_addresses(tally);
+  TestClient one(loop, *server, "10.0.0.1:1");
+  TestClient two(loop, *server, "10.0.0.1:2");
+  TestClient three(loop, other, "10.0.0.1:3");
+  EXPECT_FALSE(one.closed() || two.closed() || three.closed()) << "all of them, whichever loop they came to";
+  EXPECT_TRUE(TestClient(loop, *server, "10.0.0.1:4").closed());
+  EXPECT_TRUE(TestClient(loop, other, "10.0.0.1:5").closed());
+  EXPECT_FALSE(TestClient(loop, other, "10.0.0.2:1").closed());
+  one.disconnect();
+  EXPECT_FALSE(TestClient(loop, other, "10.0.0.1:6").closed()) << "what ends on one loop makes room on all";
+}
+
+TEST_F(ServerTest, NoBoundIsNoBound) {
+  FakeTally tally;
+  restart({.max_connections_per_address = 0});
+  server->share_addresses(tally);
+  std::vector<std::unique_ptr<TestClient>> many;
+  for (int i = 0; i < 100; ++i) {
+    many.push_back(std::make_unique<TestClient>(loop, *server, "10.0.0.1:1"));
+    EXPECT_FALSE(many.back()->closed());
+  }
 }
 
 // ---- requests -----------------------------------------------------------------------------------

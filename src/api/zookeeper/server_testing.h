@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -48,6 +49,19 @@ inline std::vector<std::string> texts_of(const std::vector<Packet>& packets) {
   for (const Packet& packet : packets) out.push_back(event_text(packet));
   return out;
 }
+
+class FakeTally final : public env::Tally {
+ public:
+  bool enter(std::string_view name, size_t most) override {
+    size_t& there = counts[std::string(name)];
+    if (there >= most) return false;
+    ++there;
+    return true;
+  }
+  void leave(std::string_view name) override { --counts.at(std::string(name)); }
+
+  std::map<std::string, size_t> counts;
+};
 
 class ServerTest : public ::testing::Test {
  protected:
