@@ -35,8 +35,6 @@ ALLOWED = {
     "test_sasl.TestLegacySASLDigestAuthentication.test_connect_sasl_auth": _NO_SASL,
     "test_sasl.TestLegacySASLDigestAuthentication.test_invalid_sasl_auth": _NO_SASL,
     "test_sasl.TestSASLDigestAuthentication.test_connect_sasl_auth": _NO_SASL,
-    "test_client.TestReconfig.test_add_remove_observer":
-        "expects the election port that it named; members have one port for each other here, and it is shown twice",
 }
 SKIPPED = {
     "test_sasl.TestSASLGSSAPIAuthentication.test_connect_gssapi_auth": "needs a Kerberos server",

@@ -29,7 +29,7 @@ def number(server):
 
 
 def line(server, role="participant"):
-    """How a reconfig names this server. Ours have no port for elections: any number will do."""
+    """How a reconfig names this server. Ours have no port for elections: any number will do, and is shown again."""
     election = server.election_port.number if hasattr(server, "election_port") else 3888
     return (f"server.{number(server)}=127.0.0.1:{server.peer_port.number}:{election}:{role};"
             f"{server.zookeeper_endpoint}")
@@ -216,6 +216,15 @@ def test_kazoo_reads_watches_and_changes_the_membership(make_zookeeper):
         observer = "server.7=127.0.0.1:1:2:observer;127.0.0.1:3"
         data, _ = client.reconfig(observer, None, None, version)
         assert roles(data)[0][7] == "observer"
+        assert observer in data.decode().split("\n"), "a server is shown as it was named"
+        follower = kazoo.KazooClient(cluster[1].zookeeper_endpoint)
+        follower.start(WAIT_S)
+        deadline = time.monotonic() + WAIT_S
+        while observer not in follower.get(CONFIG)[0].decode().split("\n"):
+            assert time.monotonic() < deadline, "the other members do not show it"
+            time.sleep(0.05)
+        follower.stop()
+        follower.close()
         heard.wait(WAIT_S)
         assert heard.is_set()
         assert 7 not in roles(client.reconfig(None, "7", None)[0])[0]

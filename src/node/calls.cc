@@ -48,6 +48,7 @@ void write_member(FieldWriter& w, uint32_t field, const MemberInfo& member) {
     m.uint(5, member.is_learner ? 1 : 0);
     m.uint(6, member.number);
     m.bytes(7, member.zookeeper);
+    m.uint(8, member.election_port);
   });
 }
 
@@ -63,6 +64,7 @@ MemberInfo read_member(std::string_view bytes) {
       case 5: member.is_learner = r.boolean(); break;
       case 6: member.number = static_cast<uint32_t>(r.uint()); break;
       case 7: member.zookeeper = r.bytes(); break;
+      case 8: member.election_port = static_cast<uint16_t>(r.uint()); break;
       default: break;
     }
   }
@@ -78,6 +80,7 @@ JoiningMember read_joiner(std::string_view bytes) {
       case 2: joiner.peer_urls.emplace_back(r.bytes()); break;
       case 3: joiner.zookeeper = r.bytes(); break;
       case 4: joiner.learner = r.boolean(); break;
+      case 5: joiner.election_port = static_cast<uint16_t>(r.uint()); break;
       default: break;
     }
   }
@@ -239,6 +242,7 @@ Blob encode_change(const MemberChange& change) {
         for (const std::string& url : joiner.peer_urls) m.bytes_always(2, url);
         m.bytes(3, joiner.zookeeper);
         m.uint(4, joiner.learner ? 1 : 0);
+        m.uint(5, joiner.election_port);
       });
     }
     for (const uint32_t number : replace.leaving) w.uint_always(6, number);

@@ -141,8 +141,9 @@ struct MemberInfo {
   std::vector<std::string> peer_urls;    // with scheme
   std::vector<std::string> client_urls;  // empty: not started yet
   bool is_learner = false;
-  uint32_t number = 0;    // 1 to 254
-  std::string zookeeper;  // "host:port" for ZooKeeper's clients; empty: none
+  uint32_t number = 0;         // 1 to 254
+  std::string zookeeper;       // "host:port" for ZooKeeper's clients; empty: none
+  uint16_t election_port = 0;  // that a reconfig named, only to be shown again; 0: none
 };
 
 struct AddMember {
@@ -165,6 +166,7 @@ struct JoiningMember {
   std::vector<std::string> peer_urls;  // a member that has all of them keeps its others too
   std::string zookeeper;
   bool learner = false;
+  uint16_t election_port = 0;  // as in MemberInfo
   friend bool operator==(const JoiningMember&, const JoiningMember&) = default;
 };
 struct ReplaceMembers {

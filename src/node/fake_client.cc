@@ -360,7 +360,8 @@ std::expected<MembersChanged, MemberFailure> FakeClient::replace(const ReplaceMe
                        .client_urls = {},
                        .is_learner = joiner.learner,
                        .number = joiner.number,
-                       .zookeeper = joiner.zookeeper});
+                       .zookeeper = joiner.zookeeper,
+                       .election_port = joiner.election_port});
   }
   calls.push_back(std::move(call));
   set_members(std::move(members));

@@ -154,6 +154,7 @@ Planned plan_update(const raft::Configuration& now, const UpdateMember& update) 
   if (!urls) return std::unexpected(urls.error());
   if (url_in_use(now, *urls, id)) return std::unexpected(MemberFailure::PeerUrlExists);
   MemberRecord record = record_of(*member);
+  if (record.peer_urls != *urls) record.election_port = 0;  // it stood behind another address
   record.peer_urls = *urls;
   member->info = encode(record);
   return planned;
@@ -191,6 +192,7 @@ std::expected<void, MemberFailure> join(PlannedChange& planned, const JoiningMem
     std::ranges::sort(known);
     if (!std::ranges::includes(known, *urls)) record.peer_urls = *urls;
     record.zookeeper = joiner.zookeeper;
+    record.election_port = joiner.election_port;
     member->info = encode(record);
     member->incoming = suffrage;
     planned.subject = member->id;
@@ -216,7 +218,8 @@ std::expected<void, MemberFailure> join(PlannedChange& planned, const JoiningMem
                                                                             .name = {},
                                                                             .peer_urls = *urls,
                                                                             .client_urls = {},
-                                                                            .zookeeper = joiner.zookeeper})});
+                                                                            .zookeeper = joiner.zookeeper,
+                                                                            .election_port = joiner.election_port})});
   std::ranges::sort(planned.target.members, {}, &raft::Member::id);
   planned.subject = id;
   return {};
@@ -258,6 +261,7 @@ Blob encode(const MemberRecord& record) {
   for (const std::string& url : record.peer_urls) w.bytes_always(4, url);
   for (const std::string& url : record.client_urls) w.bytes_always(5, url);
   w.bytes(6, record.zookeeper);
+  w.uint(7, record.election_port);
   return Blob(out);
 }
 
@@ -272,6 +276,7 @@ Result<MemberRecord> decode_member(std::string_view bytes) {
       case 4: record.peer_urls.emplace_back(r.bytes()); break;
       case 5: record.client_urls.emplace_back(r.bytes()); break;
       case 6: record.zookeeper = r.bytes(); break;
+      case 7: record.election_port = static_cast<uint16_t>(r.uint()); break;
       default: break;
     }
   }
@@ -343,7 +348,8 @@ std::vector<MemberInfo> list_members(const raft::Configuration& configuration) {
                              .client_urls = std::move(record.client_urls),
                              .is_learner = configuration.is_learner(member.id),
                              .number = record.number,
-                             .zookeeper = std::move(record.zookeeper)});
+                             .zookeeper = std::move(record.zookeeper),
+                             .election_port = record.election_port});
   }
   return out;
 }

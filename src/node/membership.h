@@ -22,6 +22,8 @@ struct MemberRecord {
   std::vector<std::string> peer_urls;
   std::vector<std::string> client_urls;
   std::string zookeeper;  // "host:port" where ZooKeeper's clients find it; empty: nowhere
+  // Said to be for elections, behind the first of peer_urls; 0: nobody named one. Nothing listens there.
+  uint16_t election_port = 0;
 
   friend bool operator==(const MemberRecord&, const MemberRecord&) = default;
 };

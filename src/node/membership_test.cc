@@ -147,9 +147,10 @@ using Numbers = std::vector<std::vector<uint32_t>>;
 
 TEST(ReplacingMembers, SomeJoinAndSomeLeaveAtOnce) {
   const auto now = three();
-  const ReplaceMembers replace{.joining = {{.number = 7, .peer_urls = {"g:7"}, .zookeeper = "g:2181", .learner = false},
-                                           {.number = 5, .peer_urls = {"e:5"}, .zookeeper = "e:2181", .learner = true}},
-                               .leaving = {2, 99}};
+  const ReplaceMembers replace{
+      .joining = {{.number = 7, .peer_urls = {"g:7"}, .zookeeper = "g:2181", .learner = false},
+                  {.number = 5, .peer_urls = {"e:5"}, .zookeeper = "e:2181", .learner = true, .election_port = 3888}},
+      .leaving = {2, 99}};
   const auto planned = plan_change(now, replace, healthy(now));
   ASSERT_TRUE(planned.has_value());
   EXPECT_EQ(numbers(planned->target), (Numbers{{1, 3, 7}, {5}}));
@@ -161,6 +162,37 @@ TEST(ReplacingMembers, SomeJoinAndSomeLeaveAtOnce) {
   const MemberRecord five = record_of_number(planned->target, 5);
   EXPECT_EQ(five.peer_urls, std::vector<std::string>{"http://e:5"});
   EXPECT_EQ(five.zookeeper, "e:2181");
+  EXPECT_EQ(five.election_port, 3888);
+  const auto listed = list_members(planned->target);
+  EXPECT_EQ(std::ranges::find(listed, 5u, &MemberInfo::number)->election_port, 3888);
+}
+
+TEST(ReplacingMembers, ThePortForElectionsGoesWithTheAddressItWasNamedFor) {
+  const auto now = three();
+  ReplaceMembers replace{
+      .joining = {{.number = 2, .peer_urls = {"x:2"}, .zookeeper = "x:2181", .election_port = 3888}}};
+  auto planned = plan_change(now, replace, healthy(now));
+  ASSERT_TRUE(planned.has_value());
+  const auto named = planned->target;
+  EXPECT_EQ(record_of_number(named, 2).election_port, 3888);
+  const auto id =
+      std::ranges::find_if(named.members, [](const raft::Member& m) { return record_of(m).number == 2; })->id;
+  planned = plan_change(named, UpdateMember{id.value, {"http://x:2"}}, healthy(named));
+  EXPECT_EQ(record_of_number(planned->target, 2).election_port, 3888) << "that is where it was";
+  planned = plan_change(named, UpdateMember{id.value, {"http://y:2"}}, healthy(named));
+  EXPECT_EQ(record_of_number(planned->target, 2).election_port, 0);
+  replace.joining[0].election_port = 0;
+  planned = plan_change(named, replace, healthy(named));
+  EXPECT_EQ(record_of_number(planned->target, 2).election_port, 0) << "who names none takes it back";
+}
+
+TEST(MemberRecords, ThePortForElectionsIsAFieldThatOlderOnesDoNotHave) {
+  MemberRecord record{.number = 4, .directory_uuid = {}, .name = "n4", .peer_urls = {"http://d:4"}, .client_urls = {}};
+  const std::string without(encode(record).view());
+  EXPECT_EQ(decode_member(without)->election_port, 0);
+  record.election_port = 65535;
+  EXPECT_EQ(encode(record).view().substr(0, without.size()), without) << "who does not know the field reads the rest";
+  EXPECT_EQ(*decode_member(encode(record).view()), record);
 }
 
 TEST(ReplacingMembers, AWholeListKeepsOnlyWhomItNames) {
@@ -256,14 +288,15 @@ TEST(Calls, SurviveARoundTripAndRefusalsStayRefusals) {
   const auto change = decode_change(encode_change(UpdateMember{7, {"http://x:1"}}).view());
   ASSERT_TRUE(change.has_value());
   EXPECT_EQ(std::get<UpdateMember>(*change).id, 7u);
-  const ReplaceMembers replace{.joining = {{.number = 4, .peer_urls = {"d:4"}, .zookeeper = "d:1", .learner = true}},
-                               .leaving = {1, 2},
-                               .whole = true,
-                               .expected_version = 0};
+  const ReplaceMembers replace{
+      .joining = {{.number = 4, .peer_urls = {"d:4"}, .zookeeper = "d:1", .learner = true, .election_port = 9}},
+      .leaving = {1, 2},
+      .whole = true,
+      .expected_version = 0};
   const auto replaced = decode_change(encode_change(replace).view());
   ASSERT_TRUE(replaced.has_value());
   EXPECT_EQ(std::get<ReplaceMembers>(*replaced), replace);
-  const MembersChanged result{.members = {{.id = 7, .number = 3, .zookeeper = "c:1"}},
+  const MembersChanged result{.members = {{.id = 7, .number = 3, .zookeeper = "c:1", .election_port = 8}},
                               .version = 12,
                               .changed = WallTime{1'700'000'000'123},
                               .subject = 7,
@@ -273,6 +306,7 @@ TEST(Calls, SurviveARoundTripAndRefusalsStayRefusals) {
   EXPECT_EQ((*answered)->version, 12u);
   EXPECT_EQ((*answered)->changed.ms, 1'700'000'000'123);
   EXPECT_EQ((*answered)->members[0].zookeeper, "c:1");
+  EXPECT_EQ((*answered)->members[0].election_port, 8);
   const auto failed = decode_change_result(encode_change_result(std::unexpected(MemberFailure::NotFound)).view());
   ASSERT_TRUE(failed.has_value());
   EXPECT_EQ(failed->error(), MemberFailure::NotFound);

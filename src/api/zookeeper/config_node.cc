@@ -41,9 +41,11 @@ bool read_number(std::string_view text, Number& out) {
   return !text.empty() && error == std::errc() && end == text.data() + text.size();
 }
 
+bool read_port(std::string_view text, uint16_t& port) { return read_number(text, port) && port != 0; }
+
 bool is_port(std::string_view text) {
   uint16_t port = 0;
-  return read_number(text, port) && port != 0;
+  return read_port(text, port);
 }
 
 bool is_host(std::string_view text) {
@@ -69,15 +71,16 @@ std::vector<std::string_view> split_at_colons(std::string_view text) {
   return out;
 }
 
-// "host:port:port", several of them with '|' between, ":participant" or ":observer" behind the last. Of the ports the
-// first is looked at.
+// "host:port:port", several of them with '|' between, ":participant" or ":observer" behind the last. The second port is
+// only kept, that of the address which the member's record has first (they are sorted there).
 bool read_servers(std::string_view text, JoiningMember& out) {
   const std::vector<std::string_view> servers = split(text, "|");
   for (const std::string_view& server : servers) {
     const std::vector<std::string_view> parts = split_at_colons(server);
     const bool says_role = parts.size() == 4 && &server == &servers.back();
+    uint16_t port = 0;
     uint16_t election = 0;
-    if ((parts.size() != 3 && !says_role) || !is_host(parts[0]) || !is_port(parts[1]) ||
+    if ((parts.size() != 3 && !says_role) || !is_host(parts[0]) || !read_port(parts[1], port) ||
         !read_number(parts[2], election)) {
       return false;
     }
@@ -85,7 +88,11 @@ bool read_servers(std::string_view text, JoiningMember& out) {
       out.learner = is_word(parts[3], "observer");
       if (!out.learner && !is_word(parts[3], "participant")) return false;
     }
-    out.peer_urls.push_back(fmt::format("{}:{}", parts[0], parts[1]));
+    std::string url = fmt::format("{}:{}", parts[0], parts[1]);
+    if (std::ranges::all_of(out.peer_urls, [&](const std::string& other) { return url < other; })) {
+      out.election_port = election == port ? uint16_t{0} : election;
+    }
+    out.peer_urls.push_back(std::move(url));
   }
   return !servers.empty();
 }
@@ -176,8 +183,8 @@ std::string config_text(std::span<const MemberInfo> members, uint64_t version) {
   std::string out;
   for (const MemberInfo* member : sorted) {
     // One address of each: ZooKeeper's clients understand more only where they are told to.
-    fmt::format_to(std::back_inserter(out), "server.{}={}:0:{}", member->number, address_of(member->peer_urls.front()),
-                   member->is_learner ? "observer" : "participant");
+    fmt::format_to(std::back_inserter(out), "server.{}={}:{}:{}", member->number, address_of(member->peer_urls.front()),
+                   member->election_port, member->is_learner ? "observer" : "participant");
     if (!member->zookeeper.empty()) out += ";" + member->zookeeper;
     out += '\n';
   }

@@ -1,8 +1,8 @@
 // /zookeeper/config: the cluster's members in ZooKeeper's words (core T4), and what a reconfig says about them.
 //
 // A member is "server.N=host:port:0:participant;host:port" to clients: N its number, the first port where members reach
-// it, the last part where clients do, and "observer" a learner. The port 0 stands for a second one, for elections,
-// which members here do not have: ZooKeeper's own parser refuses two equal ports.
+// it, the last part where clients do, and "observer" a learner. Members here have no second port, for elections: in its
+// place stands what a reconfig named there, or 0, since ZooKeeper's own parser refuses two equal ports.
 #pragma once
 
 #include <cstdint>

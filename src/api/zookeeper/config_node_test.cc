@@ -35,6 +35,15 @@ TEST(ConfigNode, IsTheMembersInTheOrderOfTheirNumbers) {
   EXPECT_EQ(config_text({}, 0), "version=0");
 }
 
+TEST(ConfigNode, ShowsThePortForElectionsThatWasNamed) {
+  MemberInfo named = kLearner;
+  named.election_port = 3888;
+  EXPECT_EQ(config_text(std::vector{named, kFirst}, 1),
+            "server.1=a:2380:0:participant;a:2181\n"
+            "server.16=d:2380:3888:observer\n"
+            "version=1");
+}
+
 TEST(ConfigNode, ChangesWithTheMembersAndNeverGoesBack) {
   ConfigNode node;
   EXPECT_FALSE(node.take(std::vector{kFirst}, 4, WallTime{1000})) << "nobody can have seen anything before";
@@ -68,8 +77,8 @@ TEST(Reconfig, NamesWhoJoinsAndWhoLeaves) {
       asked("server.5=e:2380:3888:Observer;e:2181, server.4=[::1]:1:2;2182", " 2,77,2,-4, 3,1000", {}, 0x1f);
   ASSERT_TRUE(change.has_value());
   const std::vector<JoiningMember> joining = {
-      {.number = 5, .peer_urls = {"e:2380"}, .zookeeper = "e:2181", .learner = true},
-      {.number = 4, .peer_urls = {"[::1]:1"}, .zookeeper = "0.0.0.0:2182", .learner = false}};
+      {.number = 5, .peer_urls = {"e:2380"}, .zookeeper = "e:2181", .learner = true, .election_port = 3888},
+      {.number = 4, .peer_urls = {"[::1]:1"}, .zookeeper = "0.0.0.0:2182", .learner = false, .election_port = 2}};
   EXPECT_EQ(change->joining, joining);
   EXPECT_EQ(change->leaving, (std::vector<uint32_t>{2, 3, 77}));
   EXPECT_FALSE(change->whole);
@@ -82,17 +91,26 @@ TEST(Reconfig, AListOfMembersIsAllThereIs) {
   ASSERT_TRUE(change.has_value());
   EXPECT_TRUE(change->whole);
   ASSERT_EQ(change->joining.size(), 2u);
+  EXPECT_EQ(change->joining[0].election_port, 0);
   EXPECT_EQ(change->joining[1].peer_urls, (std::vector<std::string>{"b:1", "b:3"}));
+  EXPECT_EQ(change->joining[1].election_port, 2);
   EXPECT_EQ(change->expected_version, std::nullopt);
 }
 
 TEST(Reconfig, WhatClientsReadTheyCanSendBack) {
-  const std::vector members{kFirst, kSecond};
+  std::vector members{kFirst, kSecond};
+  members[1].election_port = 3888;
   const auto change = asked({}, {}, config_text(members, 9));
   ASSERT_TRUE(change.has_value());
   ASSERT_EQ(change->joining.size(), 2u);
   EXPECT_EQ(change->joining[0].peer_urls, std::vector<std::string>{"a:2380"});
   EXPECT_EQ(change->joining[1].zookeeper, "[::1]:2181");
+  EXPECT_EQ(change->joining[1].election_port, 3888);
+}
+
+TEST(Reconfig, ThePortForElectionsIsThatOfTheAddressWhichIsShown) {
+  EXPECT_EQ(asked("server.5=b:3:4|a:1:2;9")->joining[0].election_port, 2) << "addresses are kept in their order";
+  EXPECT_EQ(asked("server.5=a:1:1;9")->joining[0].election_port, 0) << "two equal ports would not be understood";
 }
 
 TEST(Reconfig, NothingIsNoMistakeButAnEmptyListOfMembersIs) {

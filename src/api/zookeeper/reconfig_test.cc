@@ -125,7 +125,7 @@ TEST_F(ReconfigTest, TheMembershipIsChangedInOneRequest) {
   const std::vector<Packet> packets = peer->take();
   EXPECT_THAT(texts_of({packets[0]}), ElementsAre("3 /zookeeper/config"));
   EXPECT_THAT(xids(packets), ElementsAre(-1, 7, 8)) << "the event comes before what shows the change";
-  const std::string now = "server.1=h1:2380:0:participant;h1:2181\nserver.5=h5:2380:0:observer;h5:2181\nversion=2";
+  const std::string now = "server.1=h1:2380:0:participant;h1:2181\nserver.5=h5:2380:3888:observer;h5:2181\nversion=2";
   EXPECT_EQ(data_of(packets[1]), now);
   EXPECT_EQ(stat_at_end(packets[1]).mzxid, 2);
   EXPECT_EQ(packets[2].body, packets[1].body);
