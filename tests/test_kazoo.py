@@ -30,12 +30,7 @@ ALLOWED_OF_THE_ORIGINAL = {
     "test_connection.TestReadOnlyMode.test_read_only":
         "waits 6 s to become a read-only client after two of three members are gone, which takes ZooKeeper longer",
 }
-_NO_SASL = "SASL is not served yet: it waits, with TLS and x509, for the security of all APIs"
-ALLOWED = {
-    "test_sasl.TestLegacySASLDigestAuthentication.test_connect_sasl_auth": _NO_SASL,
-    "test_sasl.TestLegacySASLDigestAuthentication.test_invalid_sasl_auth": _NO_SASL,
-    "test_sasl.TestSASLDigestAuthentication.test_connect_sasl_auth": _NO_SASL,
-}
+ALLOWED = {}
 SKIPPED = {
     "test_sasl.TestSASLGSSAPIAuthentication.test_connect_gssapi_auth": "needs a Kerberos server",
     "test_sasl.TestSASLGSSAPIAuthentication.test_invalid_gssapi_auth": "needs a Kerberos server",
@@ -43,7 +38,7 @@ SKIPPED = {
 
 
 def _missing():
-    wanted = ("kazoo", "mock", "objgraph", "eventlet", "gevent")
+    wanted = ("kazoo", "mock", "objgraph", "eventlet", "gevent", "puresasl")
     return [name for name in wanted if importlib.util.find_spec(name) is None]
 
 
@@ -124,17 +119,14 @@ def _outcomes(results):
 
 
 def _judge(outcomes, allowed):
-    """Complaints about outcomes: failures and skips that no list allows, and entries of the lists that do not fail.
-
-    Where there is no SASL, what a client that wants it makes of that is a matter of its timing.
-    """
+    """Complaints about outcomes: failures and skips that no list allows, and entries of the lists that do not fail."""
     complaints = []
     for name, (outcome, message) in sorted(outcomes.items()):
         if outcome in ("failure", "error") and name not in allowed:
             complaints.append(f"{name}: {outcome}: {message[:300]}")
         elif outcome == "skipped" and name not in SKIPPED:
             complaints.append(f"{name} was skipped: {message[:300]}")
-        elif outcome == "passed" and allowed.get(name, _NO_SASL) is not _NO_SASL:
+        elif outcome == "passed" and name in allowed:
             complaints.append(f"{name} passes: take it off the list")
     if len(outcomes) < TESTS_AT_LEAST:
         complaints.append(f"only {len(outcomes)} tests ran")

@@ -140,6 +140,7 @@ std::string hex(std::span<const unsigned char> bytes) {
 
 TEST(Digest, KnownVectors) {  // FIPS 180-4 examples
   EXPECT_EQ(hex(sha1("abc")), "a9993e364706816aba3e25717850c26c9cd0d89d");
+  EXPECT_EQ(hex(md5("abc").value()), "900150983cd24fb0d6963f7d28e17f72");  // RFC 1321 A.5
   Sha256 sha;
   sha.update("a");
   sha.update("bc");

@@ -13,6 +13,14 @@ std::array<unsigned char, 20> sha1(std::string_view bytes) {
   return out;
 }
 
+std::optional<Md5> md5(std::string_view bytes) {
+  Md5 out{};
+  unsigned int size = 0;
+  if (EVP_Digest(bytes.data(), bytes.size(), out.data(), &size, EVP_md5(), nullptr) != 1) return std::nullopt;
+  CHECK(size == out.size());
+  return out;
+}
+
 struct Sha256::Context {
   EVP_MD_CTX* evp = EVP_MD_CTX_new();
   Context() { CHECK(evp != nullptr && EVP_DigestInit_ex(evp, EVP_sha256(), nullptr) == 1); }

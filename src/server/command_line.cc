@@ -36,6 +36,8 @@ witan serve win over the file, as flags or in the environment; --etcd-listen ADD
 Examples:
   witan zookeeper /etc/zookeeper/conf/zoo.cfg
       a server for ZooKeeper's clients, as the file describes it
+  witan zookeeper zoo.cfg -Djava.security.auth.login.config=/etc/zookeeper/jaas.conf
+      with the users of SASL (DIGEST-MD5) that its section Server names
   witan zookeeper zoo.cfg -Dzookeeper.DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=
       with what would stand in SERVER_JVMFLAGS
 )";
@@ -112,6 +114,16 @@ Result<> apply_configuration_file(Config& config, std::string path, Surroundings
   return apply_file(config, path, *contents);
 }
 
+Result<> read_sasl_users(Config& config, Surroundings& surroundings) {
+  if (config.zookeeper_sasl_file.empty()) return {};
+  const Result<std::string> contents = surroundings.read_file(config.zookeeper_sasl_file);
+  if (!contents) return std::unexpected(contents.error());
+  Result<Passwords> users = parse_sasl_users(config.zookeeper_sasl_file, *contents);
+  if (!users) return std::unexpected(users.error());
+  config.zookeeper_sasl_users = std::move(*users);
+  return {};
+}
+
 // From the weakest place to the strongest.
 Result<Config> gather(const Words& words, const CLI::App& command, Surroundings& surroundings) {
   Config config;
@@ -135,6 +147,7 @@ Result<Config> gather(const Words& words, const CLI::App& command, Surroundings&
       return std::unexpected(done.error());
     }
   }
+  if (auto read = read_sasl_users(config, surroundings); !read) return std::unexpected(read.error());
   if (auto checked = check(config); !checked) return std::unexpected(checked.error());
   return config;
 }

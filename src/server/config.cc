@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "api/zookeeper/path.h"
+#include "base/digest.h"
 
 namespace witan::server {
 namespace {
@@ -123,6 +124,22 @@ Parsed<void> set_zookeeper_super_digest(Config& config, std::string_view text) {
   return {};
 }
 
+Parsed<void> set_zookeeper_sasl_users(Config& config, std::string_view text) {
+  if (text.empty()) return std::unexpected(std::string("the path of a file is expected"));
+  config.zookeeper_sasl_file = text;
+  config.zookeeper_sasl_ids = true;
+  return {};
+}
+
+Parsed<void> set_zookeeper_sasl_super(Config& config, std::string_view text) {
+  config.zookeeper_sasl_super.clear();
+  for (const std::string_view user : split(text)) {
+    if (user.empty()) return std::unexpected(std::string("names of users with commas between them are expected"));
+    config.zookeeper_sasl_super.emplace_back(user);
+  }
+  return {};
+}
+
 Parsed<void> set_token(Config& config, std::string_view text) {
   if (text.empty()) return std::unexpected(std::string("some text is expected"));
   config.initial_cluster_token = text;
@@ -220,6 +237,11 @@ constexpr Setting kSettings[] = {
      [](Config& c, std::string_view t) { return set_session(c.zookeeper_max_session, t); }},
     {"zookeeper-super-digest", "USER:DIGEST", "who proves to be this digest id may do everything (default: nobody)",
      set_zookeeper_super_digest},
+    {"zookeeper-sasl-users", "FILE",
+     "who may come in by SASL (DIGEST-MD5): a line user:password for each (default: SASL is off)",
+     set_zookeeper_sasl_users},
+    {"zookeeper-sasl-super", "USERS", "which of them may do everything, with commas between (default: nobody)",
+     set_zookeeper_sasl_super},
     {"zookeeper-max-connections", "COUNT", "connections of one address; 0: no bound (default 60)",
      [](Config& c, std::string_view t) { return keep(parse_number(t, 0, 1'000'000), c.zookeeper_max_connections); }},
     {"zookeeper-max-packet", "SIZE",
@@ -359,6 +381,9 @@ Result<> check_zookeeper(Config& config) {
                 fmt::format("the shortest ZooKeeper session, {} ms, is longer than the longest, {} ms: change "
                             "--zookeeper-min-session-ms or --zookeeper-max-session-ms",
                             shortest / milliseconds(1), longest / milliseconds(1)));
+  }
+  if (config.zookeeper_sasl_users && !md5("")) {
+    return fail(Code::Invalid, "SASL here is DIGEST-MD5, and this machine's OpenSSL refuses MD5: leave its users out");
   }
   return {};
 }

@@ -15,6 +15,7 @@
 #include "base/time.h"
 #include "env/address.h"
 #include "os/log.h"
+#include "server/sasl_users.h"
 #include "server/values.h"
 
 namespace witan::server {
@@ -52,7 +53,11 @@ struct Config {
   Duration zookeeper_min_session{};  // 0: two ticks
   Duration zookeeper_max_session{};  // 0: twenty ticks
   std::string zookeeper_super_digest;
-  uint64_t zookeeper_max_connections = 60;  // of one address
+  std::string zookeeper_sasl_file;                // of zookeeper_sasl_users; empty: none was named
+  std::optional<Passwords> zookeeper_sasl_users;  // none: SASL is off
+  std::vector<std::string> zookeeper_sasl_super;  // those of them who may do everything
+  bool zookeeper_sasl_ids = false;                // access lists may name such users
+  uint64_t zookeeper_max_connections = 60;        // of one address
   uint64_t zookeeper_max_packet = 0xfffff;
   Duration zookeeper_container_check = seconds(60);
   bool zookeeper_read_only = false;

@@ -200,6 +200,21 @@ TEST_F(CommandLineTest, EverySettingIsUnderstoodInTheEnvironment) {
   }
 }
 
+TEST_F(CommandLineTest, UsersOfSaslComeFromAFile) {
+  EXPECT_FALSE(config({}).zookeeper_sasl_users.has_value());
+  EXPECT_FALSE(config({}).zookeeper_sasl_ids);
+  files["users"] = "ann:secret\nbob:pass:word\n";
+  const Config c = config({"--zookeeper-sasl-users", "users", "--zookeeper-sasl-super", "ann,eve"});
+  EXPECT_EQ(c.zookeeper_sasl_users, (Passwords{{"ann", "secret"}, {"bob", "pass:word"}}));
+  EXPECT_THAT(c.zookeeper_sasl_super, ElementsAre("ann", "eve"));
+  EXPECT_TRUE(c.zookeeper_sasl_ids);
+  EXPECT_THAT(refusal({"--zookeeper-sasl-users", "nowhere"}), HasSubstr("nowhere"));
+  EXPECT_THAT(refusal({"--zookeeper-sasl-super", "ann,"}), HasSubstr("--zookeeper-sasl-super"));
+  files["users"] += "secret\n";
+  EXPECT_THAT(refusal({"--zookeeper-sasl-users", "users"}),
+              AllOf(HasSubstr("users, line 3"), ::testing::Not(HasSubstr("secret"))));
+}
+
 TEST_F(CommandLineTest, RefusalsNameTheFlagAndTheValue) {
   const std::vector<std::pair<std::vector<std::string>, std::vector<std::string>>> cases = {
       {{"--frobnicate"}, {"--frobnicate"}},

@@ -190,6 +190,7 @@ void Service::make_api_loops() {
   for (const auto& api : api_loops_) {
     ApiOptions options;
     if (config_.etcd_listen) options.etcd = etcd_options(config_, rng.next());
+    zookeeper.options.secret = rng.next();
     if (config_.zookeeper_listen) options.zookeeper = zookeeper;
     api->attach(*node_, options, log_);
   }

@@ -44,6 +44,9 @@ struct Draft {
   std::optional<bool> admin;
   std::string admin_host = "0.0.0.0";
   std::optional<uint16_t> admin_port;
+  std::string jaas_file;
+  std::string jaas_section = "Server";
+  std::optional<std::string> sasl_super_password;
   std::vector<std::string> without_effect;
 };
 
@@ -221,11 +224,36 @@ Parsed<void> take_data_dir(Draft& draft, std::string_view value) {
   return {};
 }
 
+// Names that begin with `prefix` and differ behind it.
+bool is_one_of(std::string_view prefix, std::string_view name) {
+  return name == prefix || (name.starts_with(prefix) && name[prefix.size()] == '.');
+}
+
+// What SASL is told by names that may stand there several times. False: that is not one of them.
+bool take_sasl(Draft& draft, std::string_view name, std::string_view value) {
+  if (is_one_of("superUser", name)) {
+    draft.config.zookeeper_sasl_super.emplace_back(value);
+    return true;
+  }
+  if (!is_one_of("authProvider", name) || value != "org.apache.zookeeper.server.auth.SASLAuthenticationProvider") {
+    return false;
+  }
+  draft.config.zookeeper_sasl_ids = true;
+  return true;
+}
+
+Parsed<void> take_text(std::string& into, std::string_view value) {
+  into = value;
+  return {};
+}
+
 struct Key {
   std::string_view name;
   Parsed<void> (*take)(Draft& draft, std::string_view value);
   bool property = false;  // also understood as -D
 };
+
+constexpr std::string_view kSuperPassword = "SASLAuthenticationProvider.superPassword";
 
 constexpr Key kKeys[] = {
     {"tickTime", [](Draft& d, std::string_view v) { return set(d, "zookeeper-tick-ms", v); }},
@@ -257,6 +285,11 @@ constexpr Key kKeys[] = {
      true},
     {"DigestAuthenticationProvider.superDigest",
      [](Draft& d, std::string_view v) { return set(d, "zookeeper-super-digest", v); }, true},
+    // "-Dname==path" replaces what a JVM has of its own.
+    {"java.security.auth.login.config",
+     [](Draft& d, std::string_view v) { return take_text(d.jaas_file, v.substr(v.starts_with('=') ? 1 : 0)); }, true},
+    {"sasl.serverconfig", [](Draft& d, std::string_view v) { return take_text(d.jaas_section, v); }, true},
+    {kSuperPassword, [](Draft& d, std::string_view v) { return take_text(d.sasl_super_password.emplace(), v); }, true},
     {"enforceQuota", [](Draft& d, std::string_view v) { return bool_into(d.config.zookeeper_enforce_quota, v); }, true},
     {"znode.container.checkIntervalMs",
      [](Draft& d, std::string_view v) { return set(d, "zookeeper-container-check-ms", v); }, true},
@@ -275,9 +308,11 @@ constexpr Remark kRemarks[] = {
     {"ssl.", "TLS is not there"},
     {"client.portUnification", "TLS is not there"},
     {"portUnification", "TLS is not there"},
-    {"authProvider.", "identities are those of digest and ip"},
-    {"java.security.auth.login.config", "SASL is not there"},
-    {"quorum.auth.", "SASL is not there"},
+    {"authProvider.", "identities are those of digest, ip and sasl"},
+    {"allowSaslFailedClients", "who fails is disconnected"},
+    {"letAnySaslUserDoX", "a user of SASL is nobody but itself"},
+    {"kerberos.", "SASL is DIGEST-MD5"},
+    {"quorum.auth.", "members do not use SASL among themselves"},
     {"group.", "every participant counts the same"},
     {"weight.", "every participant counts the same"},
     {"metricsProvider.", "there is no port for metrics; mntr and the AdminServer have them"},
@@ -333,7 +368,7 @@ constexpr std::string_view kWithoutEffect[] = {"autopurge.",
 // Protection that a file asks for, which would be missing unnoticed.
 constexpr Remark kRefused[] = {
     {"sslQuorum", "members would talk to each other without TLS"},
-    {"sessionRequireClientSASLAuth", "clients would be served without SASL"},
+    {"sessionRequireClientSASLAuth", "clients that show no password would be served, too"},
     {"enforce.auth.enabled", "clients would be served without authentication"},
     {"quorum.auth.enableSasl", "members would trust each other without SASL"},
     {"quorum.auth.learnerRequireSasl", "members would trust each other without SASL"},
@@ -384,6 +419,7 @@ Result<> take(Draft& draft, std::string_view name, std::string_view value, std::
     if (asked && !*asked) return {};
     return refuse(fmt::format("this is not there yet, and {}", refused.text));
   }
+  if (take_sasl(draft, name, value)) return {};
   if (name.starts_with("server.") && !defined) {
     const Parsed<void> done = take_server(draft, name, value);
     return done ? Result<>() : refuse(fmt::format("'{}': {}", value, done.error()));
@@ -407,7 +443,8 @@ Result<> take_defined(Draft& draft, std::span<const std::string> defined, ZooKee
     std::string name = text.substr(0, equals);
     // Java's -Dname alone is an empty text.
     const std::string value = text.substr(std::min(equals + 1, text.size()));
-    file.properties.emplace_back(name, value);
+    // The AdminServer lists them for everybody.
+    file.properties.emplace_back(name, name.ends_with(kSuperPassword) ? "***" : value);
     if (name.starts_with("zookeeper.")) name.erase(0, std::string_view("zookeeper.").size());
     const std::string where = fmt::format("-D{}", text.substr(0, equals));
     if (auto done = take(draft, name, trimmed(value), where, true); !done) return done;
@@ -533,6 +570,33 @@ void apply_admin(Draft& draft) {
       env::Address{.host = draft.admin_host, .port = draft.admin_port.value_or(kPort)};
 }
 
+// As in ZooKeeper, a JAAS file without the section is no mistake.
+Result<> apply_sasl(Draft& draft, Function<Result<std::string>(const std::string&)>& read_file) {
+  Config& config = draft.config;
+  if (draft.jaas_file.empty()) return {};
+  const Result<std::string> contents = read_file(draft.jaas_file);
+  if (!contents) return std::unexpected(contents.error());
+  Result<std::optional<Passwords>> users = parse_jaas(draft.jaas_file, *contents, draft.jaas_section);
+  if (!users) return std::unexpected(users.error());
+  config.zookeeper_sasl_users = std::move(*users);
+  if (!config.zookeeper_sasl_users) {
+    config.warnings.push_back(
+        fmt::format("{} has no section {}, and so nobody can come in by SASL", draft.jaas_file, draft.jaas_section));
+    return {};
+  }
+  // ZooKeeper looks the user up first: whom the file does not name the property does not make.
+  const auto super = config.zookeeper_sasl_users->find("super");
+  if (draft.sasl_super_password && super != config.zookeeper_sasl_users->end()) {
+    super->second = *draft.sasl_super_password;
+  }
+  if (!config.zookeeper_sasl_ids) {
+    config.warnings.push_back(
+        "users of SASL cannot be named in access lists, as in ZooKeeper, without "
+        "authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider");
+  }
+  return {};
+}
+
 void list_without_effect(Draft& draft, const std::string& path) {
   std::vector<std::string>& names = draft.without_effect;
   std::ranges::sort(names);
@@ -572,6 +636,7 @@ Result<> apply_zoo_file(Config& config, const std::string& path, std::span<const
     apply_members(draft, *id, file);
   }
   if (auto done = apply_client_port(draft, self, path); !done) return done;
+  if (auto done = apply_sasl(draft, read_file); !done) return done;
   apply_admin(draft);
   list_without_effect(draft, path);
   config.zookeeper_file = std::move(file);

@@ -193,6 +193,47 @@ TEST_F(ZooFileTest, SettingsWinOverTheFile) {
   EXPECT_EQ(c.data_dir, "/elsewhere");
 }
 
+TEST_F(ZooFileTest, UsersOfSaslAreThoseOfTheJaasFile) {
+  const std::string provider = "authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider\n";
+  const std::string jaas = "-Djava.security.auth.login.config=/jaas";
+  files["/jaas"] =
+      "Server { org.apache.zookeeper.server.auth.DigestLoginModule required user_ann=\"a\" user_super=\"s\"; };\n"
+      "Second { org.apache.zookeeper.server.auth.DigestLoginModule required user_bob=\"b\"; };\n";
+  files["zoo.cfg"] = kAlone + provider + "superUser=ann\n";
+  Config c = config({jaas, "-Dzookeeper.superUser.2=bob"});
+  EXPECT_EQ(c.zookeeper_sasl_users, (Passwords{{"ann", "a"}, {"super", "s"}}));
+  EXPECT_TRUE(c.zookeeper_sasl_ids);
+  EXPECT_THAT(c.zookeeper_sasl_super, ElementsAre("bob", "ann"));
+  EXPECT_THAT(c.warnings, IsEmpty());
+
+  c = config({"-Djava.security.auth.login.config==/jaas", "-Dzookeeper.sasl.serverconfig=Second",
+              "-Dzookeeper.SASLAuthenticationProvider.superPassword=hidden"});
+  EXPECT_EQ(c.zookeeper_sasl_users, (Passwords{{"bob", "b"}}))
+      << "whom the file does not name a property does not make";
+  EXPECT_THAT(c.zookeeper_file->properties,
+              Contains(std::pair("zookeeper.SASLAuthenticationProvider.superPassword", "***")));
+  c = config({jaas, "-Dzookeeper.SASLAuthenticationProvider.superPassword=hidden"});
+  EXPECT_EQ(c.zookeeper_sasl_users, (Passwords{{"ann", "a"}, {"super", "hidden"}}));
+
+  files["zoo.cfg"] = kAlone + provider;
+  EXPECT_FALSE(config().zookeeper_sasl_users.has_value());
+  EXPECT_TRUE(config().zookeeper_sasl_ids) << "as in ZooKeeper, that is all that lists need";
+  files["/users"] = "eve:e\n";
+  EXPECT_EQ(config({jaas, "--zookeeper-sasl-users", "/users"}).zookeeper_sasl_users, (Passwords{{"eve", "e"}}));
+}
+
+TEST_F(ZooFileTest, WhatSaslLacksIsTold) {
+  const std::string jaas = "-Djava.security.auth.login.config=/jaas";
+  files["/jaas"] = "";
+  EXPECT_THAT(warnings("", {jaas}), ElementsAre(AllOf(HasSubstr("/jaas"), HasSubstr("Server"))));
+  files["/jaas"] = "Server { org.apache.zookeeper.server.auth.DigestLoginModule required user_ann=\"a\"; };";
+  EXPECT_THAT(warnings("", {jaas}), ElementsAre(HasSubstr("authProvider.1=")));
+  EXPECT_THAT(warnings("authProvider.1=org.example.Provider\n"), ElementsAre(HasSubstr("authProvider.1")));
+  files["/jaas"] = "Server { com.sun.security.auth.module.Krb5LoginModule required; };";
+  EXPECT_THAT(refusal(kAlone, {jaas}), AllOf(HasSubstr("/jaas, line 1"), HasSubstr("Krb5LoginModule")));
+  EXPECT_THAT(refusal(kAlone, {"-Djava.security.auth.login.config=/nowhere"}), HasSubstr("/nowhere"));
+}
+
 TEST_F(ZooFileTest, WhatHasNoEffectIsTold) {
   EXPECT_THAT(warnings("tikTime=5\n"),
               ElementsAre(AllOf(HasSubstr("zoo.cfg, line 3"), HasSubstr("tikTime"), HasSubstr("is tickTime meant?"))));

@@ -33,6 +33,11 @@ api::zookeeper::Options zookeeper_options(const Config& config) {
   out.max_session = config.zookeeper_max_session;
   out.root = config.zookeeper_root;
   out.super_digest = config.zookeeper_super_digest;
+  if (config.zookeeper_sasl_users) {
+    out.sasl_users = std::make_shared<const api::zookeeper::SaslUsers>(
+        api::zookeeper::SaslUsers{.passwords = *config.zookeeper_sasl_users, .super = config.zookeeper_sasl_super});
+  }
+  out.sasl_ids = config.zookeeper_sasl_ids;
   out.max_connections_per_address = config.zookeeper_max_connections;
   out.max_packet = static_cast<uint32_t>(config.zookeeper_max_packet);
   out.read_only = config.zookeeper_read_only;

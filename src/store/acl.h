@@ -50,7 +50,7 @@ bool is_acl(std::string_view acl);
 inline constexpr std::string_view kSuperPrincipal = "super:";
 
 // Whether one of `principals` ("scheme:id") has any of the bits `permissions` under `acl`. Ids of scheme "ip" in a list
-// may end in "/bits".
+// may end in "/bits"; "sasl:super" has the bits of every id of that scheme.
 bool allows(std::string_view acl, std::span<const std::string_view> principals, uint32_t permissions);
 
 }  // namespace witan::store

@@ -69,6 +69,15 @@ TEST(Acl, TheSuperuserMayDoEverything) {
   EXPECT_FALSE(may(kReader, "super:x", perm::kAdmin));
 }
 
+TEST(Acl, TheSaslUserSuperPassesForEveryOther) {
+  EXPECT_TRUE(may({perm::kRead, "sasl", "bob"}, "sasl:bob"));
+  EXPECT_FALSE(may({perm::kRead, "sasl", "bob"}, "sasl:alice"));
+  EXPECT_TRUE(may({perm::kRead, "sasl", "bob"}, "sasl:super"));
+  EXPECT_FALSE(may({perm::kRead, "sasl", "bob"}, "sasl:super", perm::kWrite)) << "but only for that";
+  EXPECT_FALSE(may(kReader, "sasl:super"));
+  EXPECT_FALSE(may({perm::kRead, "digest", "bob"}, "digest:super"));
+}
+
 TEST(Acl, AddressesMatchByTheBitsNamed) {
   EXPECT_TRUE(is_from("ip:10.1.2.3", "10.1.2.3"));
   EXPECT_FALSE(is_from("ip:10.1.2.4", "10.1.2.3"));

@@ -15,7 +15,7 @@ constexpr Duration kCloseWithin = seconds(10);
 
 Connection::Connection(Service& service, uint32_t id, std::unique_ptr<env::Connection> socket)
     : service_(service), id_(id), socket_(std::move(socket)), framer_(service.options.max_packet),
-      identities_(socket_->peer().remote) {
+      identities_(socket_->peer().remote, service.options.sasl_ids) {
   statistics_.established = service_.loop.wall();
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "api/zookeeper/answer_queue.h"
+#include "api/zookeeper/digest_md5.h"
 #include "api/zookeeper/identities.h"
 #include "api/zookeeper/records.h"
 #include "api/zookeeper/service.h"
@@ -159,6 +160,7 @@ class Connection final : private env::ConnectionHandler {
   wire::ZookeeperFramer framer_;
   AnswerQueue answers_;
   Identities identities_;
+  std::unique_ptr<DigestMd5> sasl_;  // once its client has begun
   Chain out_;
   std::vector<std::string> waiting_;         // packets that may not begin yet, oldest first
   std::unique_ptr<SetWatches> set_watches_;  // the one under way

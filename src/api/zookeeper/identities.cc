@@ -4,7 +4,10 @@
 #include <charconv>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "api/zookeeper/digest_auth.h"
+#include "api/zookeeper/digest_md5.h"
 #include "api/zookeeper/path.h"
 #include "store/acl.h"
 
@@ -13,6 +16,7 @@ namespace {
 
 constexpr std::string_view kDigest = "digest";
 constexpr std::string_view kIp = "ip";
+constexpr std::string_view kSasl = "sasl";
 
 // "digest:user:hash" -> "digest", "user:hash".
 std::pair<std::string_view, std::string_view> split(std::string_view principal) {
@@ -82,7 +86,9 @@ bool is_ip_pattern(std::string_view text) {
   return bits && *bits <= (v4 ? 32u : 128u);
 }
 
-Identities::Identities(std::string_view remote) : address_(host_of(remote)) { add("ip:" + address_); }
+Identities::Identities(std::string_view remote, bool sasl_ids) : address_(host_of(remote)), sasl_ids_(sasl_ids) {
+  add("ip:" + address_);
+}
 
 void Identities::add(std::string principal) {
   if (std::ranges::find(views_, principal) != views_.end()) return;
@@ -96,6 +102,11 @@ bool Identities::prove(std::string_view scheme, JuteText proof, std::string_view
   if (!super_digest.empty() && id == super_digest) add(std::string(store::kSuperPrincipal));
   add("digest:" + std::move(id));
   return true;
+}
+
+void Identities::prove_sasl(std::string_view user, bool is_super) {
+  add(fmt::format("{}:{}", kSasl, user));
+  if (is_super) add(std::string(store::kSuperPrincipal));
 }
 
 std::vector<ClientInfo> Identities::list() const {
@@ -117,14 +128,16 @@ std::optional<std::string> Identities::lower_acl(const AclList& acl) const {
       const size_t before = entries.size();
       for (const std::string_view principal : views_) {
         const auto [scheme, id] = split(principal);
-        if (scheme != kIp) entries.push_back({.permissions = permissions, .scheme = scheme, .id = id});
+        if (scheme != kIp && (scheme != kSasl || sasl_ids_))
+          entries.push_back({.permissions = permissions, .scheme = scheme, .id = id});
       }
       if (entries.size() == before) return std::nullopt;
       continue;
     }
     const bool known = (entry.scheme == "world" && entry.id == "anyone") ||
                        (entry.scheme == kDigest && is_digest_id(entry.id)) ||
-                       (entry.scheme == kIp && is_ip_pattern(entry.id));
+                       (entry.scheme == kIp && is_ip_pattern(entry.id)) ||
+                       (entry.scheme == kSasl && sasl_ids_ && is_sasl_id(entry.id));
     if (!known) return std::nullopt;
     entries.push_back({.permissions = permissions,
                        .scheme = entry.scheme,

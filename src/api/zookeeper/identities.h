@@ -16,13 +16,16 @@ namespace witan::api::zookeeper {
 
 class Identities {
  public:
-  // `remote` is "address:port". Every connection is its address without proof.
-  explicit Identities(std::string_view remote);
+  // `remote` is "address:port". Every connection is its address without proof. `sasl_ids` as in Options.
+  Identities(std::string_view remote, bool sasl_ids);
 
   // What an auth packet shows. False: refused. `super_digest` and `limit` as in Options.
   bool prove(std::string_view scheme, JuteText proof, std::string_view super_digest, size_t limit);
 
-  // "scheme:id", as the store wants them; valid until the next prove().
+  // Who has proved by SASL to be this user.
+  void prove_sasl(std::string_view user, bool is_super);
+
+  // "scheme:id", as the store wants them; valid until the next proof.
   std::span<const std::string_view> principals() const { return views_; }
   // As whoAmI says it: of a digest the user alone.
   std::vector<ClientInfo> list() const;
@@ -34,6 +37,7 @@ class Identities {
   void add(std::string principal);
 
   std::string address_;
+  bool sasl_ids_;
   std::deque<std::string> principals_;  // its strings never move: views_ points into them
   std::vector<std::string_view> views_;
 };

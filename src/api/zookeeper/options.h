@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
+#include "api/zookeeper/digest_md5.h"
 #include "base/time.h"
 #include "wire/zookeeper_frames.h"
 
@@ -20,6 +22,12 @@ struct Options {
   std::string root = "/";
   // "user:base64 of SHA-1", as digest ids are: who proves to be that id may do everything. Empty: nobody.
   std::string super_digest;
+  // Who proves a password by SASL (DIGEST-MD5) is "sasl:user". Null: nobody, and who tries is told so and goes on.
+  std::shared_ptr<const SaslUsers> sasl_users;
+  // Whether access lists may name identities of the scheme sasl.
+  bool sasl_ids = false;
+  // What no client can guess, another on each loop: challenges are made of it.
+  uint64_t secret = 0;
   // Connections of one address, over all loops that share a tally (Server::share_addresses); 0: no bound. More are
   // closed at once.
   size_t max_connections_per_address = 60;

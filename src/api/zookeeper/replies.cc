@@ -85,6 +85,9 @@ void write(JuteWriter& w, const CountReply& b) { w.i32(b.count); }
 size_t size_of(const AddWatchReply&) { return 4; }
 void write(JuteWriter& w, const AddWatchReply&) { w.i32(static_cast<int32_t>(ErrorCode::Ok)); }
 
+size_t size_of(const SaslReply& b) { return JuteWriter::size_of(b.token); }
+void write(JuteWriter& w, const SaslReply& b) { w.text(b.token); }
+
 size_t size_of(const WhoAmIReply& b) {
   size_t size = 4;
   for (const ClientInfo& client : b.clients) size += size_of(client.scheme) + size_of(client.user);

@@ -81,6 +81,9 @@ struct ClientInfo {
   std::string_view scheme;
   std::string_view user;
 };
+struct SaslReply {
+  JuteText token;  // null: none, also of the error that SASL fails with
+};
 struct WhoAmIReply {
   std::span<const ClientInfo> clients;
 };
@@ -101,7 +104,7 @@ struct MultiReply {
 };
 
 using ReplyBody = std::variant<PathReply, CreateReply, StatReply, DataReply, AclReply, ChildrenReply, CountReply,
-                               AddWatchReply, WhoAmIReply, MultiReply>;
+                               AddWatchReply, WhoAmIReply, SaslReply, MultiReply>;
 
 struct WatcherEvent {
   EventType type = EventType::NodeCreated;
@@ -117,7 +120,7 @@ void encode_reply(Chain& out, const ReplyHeader& header, const ReplyBody& body);
 // The same without looking for the alternative; for the hot ones.
 void encode_reply(Chain& out, const ReplyHeader& header, const DataReply& body);
 void encode_reply(Chain& out, const ReplyHeader& header, const StatReply& body);
-// A body by itself, and a reply with one that was made before its header.
+// A body by itself, and a reply with one that was made before its header. SASL alone has errors with a body.
 Chain encode_body(const ReplyBody& body);
 void encode_reply(Chain& out, const ReplyHeader& header, Chain body);
 // A notification; `zxid` is that of the change.

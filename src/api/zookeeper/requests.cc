@@ -1,11 +1,16 @@
 // How requests begin: each takes its place among the answers, and goes on its way.
+#include <array>
 #include <utility>
 #include <variant>
+
+#include <absl/strings/escaping.h>
+#include <fmt/format.h>
 
 #include "api/zookeeper/connection.h"
 #include "api/zookeeper/errors.h"
 #include "api/zookeeper/lower.h"
 #include "api/zookeeper/path.h"
+#include "base/digest.h"
 #include "base/planted.h"
 #include "store/path.h"
 
@@ -260,10 +265,28 @@ void Connection::run(Number number, const AuthRequest& request) {
   fail_last(number, ErrorCode::AuthFailed);
 }
 
-void Connection::run(Number number, const SaslRequest& /*request*/) {
+std::string Service::nonce() {
+  Sha256 digest;
+  digest.update(fmt::format("{} {} {}", options.secret, ++nonces, loop.wall().ms));
+  const std::array<unsigned char, 32> bytes = digest.finish();
+  return absl::Base64Escape({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
+// Like an auth packet. Clients send tokens wherever they were told to use SASL: where there is none an empty answer
+// says so, and they go on as nobody (reference: ZooKeeperServer.processSasl).
+void Connection::run(Number number, const SaslRequest& request) {
   answers_.waiting(number)->zxid = 0;
-  ++service_.counters.authentications_failed;
-  fail_last(number, ErrorCode::AuthFailed);
+  if (service_.options.sasl_users == nullptr) return reply_stateless(number, SaslReply{});
+  if (sasl_ == nullptr) sasl_ = std::make_unique<DigestMd5>(*service_.options.sasl_users, service_.nonce());
+  const std::optional<std::string> token = sasl_->answer(request.token);
+  if (!token) {
+    ++service_.counters.authentications_failed;
+    service_.log.info("{} failed to prove who it is by SASL", socket_->peer().remote);
+    answers_.waiting(number)->body = encode_body(SaslReply{});
+    return fail_last(number, ErrorCode::AuthFailed);
+  }
+  if (sasl_->done()) identities_.prove_sasl(sasl_->user(), sasl_->is_super());
+  reply_stateless(number, SaslReply{.token = *token});
 }
 
 void Connection::run(Number number, const WhoAmIRequest& /*request*/) {

@@ -50,6 +50,11 @@ inline std::vector<std::string> texts_of(const std::vector<Packet>& packets) {
   return out;
 }
 
+inline std::string token_of(const Packet& packet) {
+  JuteReader r(packet.body);
+  return std::string(r.text_or_empty());
+}
+
 class FakeTally final : public env::Tally {
  public:
   bool enter(std::string_view name, size_t most) override {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "api/zookeeper/config_node.h"
 #include "api/zookeeper/four_letter.h"
@@ -43,6 +44,8 @@ struct Service {
   Service& operator=(const Service&) = delete;
 
   int64_t zxid() const { return client.revision().value; }
+  // A text that was never given before, and that nobody could have foretold.
+  std::string nonce();
   // These are the members now, and `acl` is that of /zookeeper/config: whoever watches it hears of a change.
   void learn_members(std::span<const node::MemberInfo> members, uint64_t version, WallTime changed, const Blob& acl);
 
@@ -59,6 +62,7 @@ struct Service {
   FourLetterWords* words = nullptr;
   bool read_only = false;       // no leader for so long that only reads are served
   uint64_t local_sessions = 0;  // read-only sessions ever made here
+  uint64_t nonces = 0;          // ever made here
 };
 
 }  // namespace witan::api::zookeeper
