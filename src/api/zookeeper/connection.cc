@@ -166,6 +166,7 @@ void Connection::arm_timer(Instant when) {
 void Connection::on_timer() {
   timer_ = 0;
   if (stage_ == Stage::Closing) return on_closed("not read to the end in time");
+  if (refused_ != 0) return refuse_token(std::exchange(refused_, 0));
   ++service_.counters.sessionless_closed;
   close("no session in time");
 }

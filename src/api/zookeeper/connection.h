@@ -113,6 +113,7 @@ class Connection final : private env::ConnectionHandler {
   void run(Number number, const AddWatchRequest& request);
   void run(Number number, const AuthRequest& request);
   void run(Number number, const SaslRequest& request);
+  void refuse_token(Number number);
   void run(Number number, const WhoAmIRequest& request);
   void run(Number number, const CloseSessionRequest& request);
 
@@ -161,6 +162,7 @@ class Connection final : private env::ConnectionHandler {
   AnswerQueue answers_;
   Identities identities_;
   std::unique_ptr<DigestMd5> sasl_;  // once its client has begun
+  Number refused_ = 0;               // the wrong token, whose refusal waits for the timer
   Chain out_;
   std::vector<std::string> waiting_;         // packets that may not begin yet, oldest first
   std::unique_ptr<SetWatches> set_watches_;  // the one under way

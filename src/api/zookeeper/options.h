@@ -24,6 +24,9 @@ struct Options {
   std::string super_digest;
   // Who proves a password by SASL (DIGEST-MD5) is "sasl:user". Null: nobody, and who tries is told so and goes on.
   std::shared_ptr<const SaslUsers> sasl_users;
+  // How long a wrong answer there waits for its refusal, so that guessing takes its time. kazoo's start() tells a
+  // refusal from a connection that was lost only if it does not come at once.
+  Duration sasl_refused_after = milliseconds(100);
   // Whether access lists may name identities of the scheme sasl.
   bool sasl_ids = false;
   // What no client can guess, another on each loop: challenges are made of it.

@@ -282,11 +282,20 @@ void Connection::run(Number number, const SaslRequest& request) {
   if (!token) {
     ++service_.counters.authentications_failed;
     service_.log.info("{} failed to prove who it is by SASL", socket_->peer().remote);
-    answers_.waiting(number)->body = encode_body(SaslReply{});
-    return fail_last(number, ErrorCode::AuthFailed);
+    stage_ = Stage::Leaving;
+    refused_ = number;
+    return arm_timer(service_.loop.now() + service_.options.sasl_refused_after);
   }
   if (sasl_->done()) identities_.prove_sasl(sasl_->user(), sasl_->is_super());
   reply_stateless(number, SaslReply{.token = *token});
+}
+
+void Connection::refuse_token(Number number) {
+  Slot* slot = answers_.waiting(number);
+  if (slot == nullptr) return;
+  slot->last = true;
+  answers_.answer_stateless(number, ErrorCode::AuthFailed, encode_body(SaslReply{}));
+  leave();
 }
 
 void Connection::run(Number number, const WhoAmIRequest& /*request*/) {
