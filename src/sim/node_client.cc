@@ -51,6 +51,7 @@ void NodeWorkload::wind_up() {
     if (synced == nullptr) return again();
     client_.ask({.kind = Request::Kind::Exists, .path = std::string(kNodeRoot)}, [this, again](const Reply* seen) {
       if (seen == nullptr) return again();
+      lost();
       client_.close([] {});
     });
   });

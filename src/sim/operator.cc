@@ -92,8 +92,10 @@ void Operator::wind_up() {
         if (!listed.certain) return void(busy_ = false);
         if (listed.find(peer_url_of(world_.next_machine())) != nullptr) return added(world_.next_machine());
         for (const MachineId machine : world_.members()) {
+          // One that was added in vain, by an entry that was never committed, knows no id of its own.
           const uint64_t id = world_.member(machine).id();
-          if (id != 0 && listed.find(id) == nullptr) return removed(id);
+          const auto* item = id != 0 ? listed.find(id) : listed.find(peer_url_of(machine));
+          if (item == nullptr) return removed(machine);
         }
         busy_ = false;
       });
@@ -143,22 +145,21 @@ void Operator::remove_one() {
   const MachineId machine = members[rng_.below(members.size())];
   const uint64_t id = world_.member(machine).id();
   if (id == 0) return void(busy_ = false);
-  request("/etcdserverpb.Cluster/MemberRemove", etcd::encode_member_id(id), [this, id](const RpcResult& result) {
-    if (result.ok()) return removed(id);
+  request("/etcdserverpb.Cluster/MemberRemove", etcd::encode_member_id(id), [this, id, machine](const RpcResult& result) {
+    if (result.ok()) return removed(machine);
     const auto never = [](const Listed&) { return false; };
-    list(80, never, [this, id](const Listed& listed) {
-      if (listed.certain && listed.find(id) == nullptr) return removed(id);
+    list(80, never, [this, id, machine](const Listed& listed) {
+      if (listed.certain && listed.find(id) == nullptr) return removed(machine);
       busy_ = false;
     });
   });
 }
 
 // The process is stopped some time after the group has let go of it.
-void Operator::removed(uint64_t id) {
+void Operator::removed(MachineId machine) {
   world_.count("fault: member removed");
-  later(milliseconds(1), seconds(3), [this, id] {
-    const MachineId machine = world_.machine_of(id);
-    if (machine != 0 && world_.wanted(machine)) {
+  later(milliseconds(1), seconds(3), [this, machine] {
+    if (world_.wanted(machine)) {
       world_.journal().note(fmt::format("m{} was removed and is switched off", machine));
       world_.retire(machine);
     }

@@ -37,7 +37,7 @@ class Operator {
 
  private:
   using Members = std::vector<etcd::MemberItem>;
-  // A member's own view may be old: it shows that something was done, never that it was not.
+  // A member's own view may be old, and shows what its log has, committed or not.
   struct Listed {
     Members members;
     bool certain = false;
@@ -52,7 +52,7 @@ class Operator {
   void added(MachineId machine);
   void promote(uint64_t id, int tries);
   void remove_one();
-  void removed(uint64_t id);
+  void removed(MachineId machine);
   void request(std::string path, std::string message, Function<void(RpcResult)> done);
   void later(Duration least, Duration most, Task task);
 

@@ -212,25 +212,26 @@ class Judge {
     fire(told);
   }
 
-  // From watches that were set again, which are judged by what the nodes are like by then.
+  // From watches that were set again, which are judged by what the nodes are like by then: each by itself, so that the
+  // end of a node is told to its data watch and to its child watch.
   void hear_made_up(const NodeEvent& event) {
     const auto in_doubt = [&](Table table) {
       const Watch* watch = once(event.path, table);
       return watch != nullptr && watch->doubt;
     };
-    const bool expected = event.type == Type::ChildrenChanged ? in_doubt(Table::Child)
-                          : event.type == Type::Deleted       ? in_doubt(Table::Data) || in_doubt(Table::Child)
-                                                              : in_doubt(Table::Data);
-    if (!expected) return accuse("watch-invented", "an event that nobody waits for", {describe(event)});
-    fire({event.type, event.path}, true);
+    const bool of_children =
+        event.type == Type::ChildrenChanged || (event.type == Type::Deleted && !in_doubt(Table::Data));
+    const Table table = of_children ? Table::Child : Table::Data;
+    if (!in_doubt(table)) return accuse("watch-invented", "an event that nobody waits for", {describe(event)});
+    once_.erase({event.path, table});
   }
 
   // One-shot watches go. One in doubt may be told of again, of what its node is like by then.
-  void fire(const Told& told, bool judged = false) {
+  void fire(const Told& told) {
     const auto go = [&](Table table) {
       const auto found = once_.find({told.second, table});
       if (found == once_.end()) return;
-      if (found->second.doubt && !judged) {
+      if (found->second.doubt) {
         found->second.fired = true;
       } else {
         once_.erase(found);

@@ -136,6 +136,27 @@ TEST(NodeWatchChecker, AcceptsWhatIsMadeUpForAWatchThatIsSetAgain) {
   EXPECT_KEPT(story.judge_watches());
 }
 
+// Both watches of a node are told that it is gone, as a ZooKeeper does it. A third time nobody waits for it.
+TEST(NodeWatchChecker, TheEndOfANodeIsMadeUpForEachOfItsWatches) {
+  for (const int times : {1, 2, 3}) {
+    Watched story;
+    story.commit({SessionStory::erase("/n/a")}, 8);
+    story.connect();
+    NodeRequest request{.kind = Kind::SetWatches};
+    request.rewatch.relative = 3;
+    request.rewatch.data.push_back("/n/a");
+    request.rewatch.child.push_back("/n/a");
+    story.ask(std::move(request));
+    for (int i = 0; i < times; ++i) story.event(Type::Deleted, "/n/a", -1);
+    story.answer({});
+    if (times == 2) {
+      EXPECT_KEPT(story.judge_watches());
+    } else {
+      EXPECT_BROKEN(story.judge_watches(), times == 1 ? "watch-again" : "watch-invented");
+    }
+  }
+}
+
 TEST(NodeWatchChecker, RejectsAWatchSetAgainThatIsNotTold) {
   Again story;
   story.answer({});

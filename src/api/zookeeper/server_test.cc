@@ -121,7 +121,6 @@ TEST_F(ServerTest, AnExpiredSessionClosesItsConnection) {
 }
 
 TEST_F(ServerTest, NoMoreConnectionsOfOneAddressThanAllowed) {
-  FakeTally tally;
   restart({.max_connections_per_address = 2});
   server->share_addresses(tally);
   TestClient one(loop, *server, "10.0.0.1:1");
@@ -137,7 +136,6 @@ TEST_F(ServerTest, NoMoreConnectionsOfOneAddressThanAllowed) {
 
 // Connections are dealt out to loops in turn, but they do not end in turn.
 TEST_F(ServerTest, ConnectionsOfOneAddressAreCountedOverAllLoops) {
-  FakeTally tally;
   restart({.max_connections_per_address = 3});
   server->share_addresses(tally);
   FakeClient other_client(loop);
@@ -155,7 +153,6 @@ TEST_F(ServerTest, ConnectionsOfOneAddressAreCountedOverAllLoops) {
 }
 
 TEST_F(ServerTest, NoBoundIsNoBound) {
-  FakeTally tally;
   restart({.max_connections_per_address = 0});
   server->share_addresses(tally);
   std::vector<std::unique_ptr<TestClient>> many;

@@ -78,6 +78,7 @@ class ServerTest : public ::testing::Test {
     return peer;
   }
 
+  FakeTally tally;
   TestLoop loop;
   FakeClient client{loop};
   std::unique_ptr<Server> server = std::make_unique<Server>(loop, client, Options{}, Logger());
