@@ -145,14 +145,15 @@ void Operator::remove_one() {
   const MachineId machine = members[rng_.below(members.size())];
   const uint64_t id = world_.member(machine).id();
   if (id == 0) return void(busy_ = false);
-  request("/etcdserverpb.Cluster/MemberRemove", etcd::encode_member_id(id), [this, id, machine](const RpcResult& result) {
-    if (result.ok()) return removed(machine);
-    const auto never = [](const Listed&) { return false; };
-    list(80, never, [this, id, machine](const Listed& listed) {
-      if (listed.certain && listed.find(id) == nullptr) return removed(machine);
-      busy_ = false;
-    });
-  });
+  request("/etcdserverpb.Cluster/MemberRemove", etcd::encode_member_id(id),
+          [this, id, machine](const RpcResult& result) {
+            if (result.ok()) return removed(machine);
+            const auto never = [](const Listed&) { return false; };
+            list(80, never, [this, id, machine](const Listed& listed) {
+              if (listed.certain && listed.find(id) == nullptr) return removed(machine);
+              busy_ = false;
+            });
+          });
 }
 
 // The process is stopped some time after the group has let go of it.

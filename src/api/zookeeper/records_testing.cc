@@ -28,9 +28,7 @@ void write_multi_header(JuteWriter& w, int32_t type, bool done) {
 }
 
 // A create in a multi is an Error when its flags ask for a TTL that a plain create has no room for.
-int32_t type_of(const CreateRequest& r) {
-  return static_cast<int32_t>(r.op == OpCode::Error ? OpCode::Create : r.op);
-}
+int32_t type_of(const CreateRequest& r) { return static_cast<int32_t>(r.op == OpCode::Error ? OpCode::Create : r.op); }
 int32_t type_of(const DeleteRequest&) { return static_cast<int32_t>(OpCode::Delete); }
 int32_t type_of(const SetDataRequest&) { return static_cast<int32_t>(OpCode::SetData); }
 int32_t type_of(const CheckRequest&) { return static_cast<int32_t>(OpCode::Check); }
