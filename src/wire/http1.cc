@@ -11,6 +11,10 @@
 namespace witan::wire {
 namespace http = boost::beast::http;
 
+// "0\r\n\r\n", the shortest end of a chunked body. Beast asserts that it is never asked again about a last chunk with
+// less than that, so a body's end is not shown to it before it can be one.
+constexpr size_t kShortestLastChunk = 5;
+
 struct Http1Decoder::Impl {
   std::string bytes;
   std::optional<http::request_parser<http::string_body>> parser;
@@ -24,6 +28,10 @@ struct Http1Decoder::Impl {
       parser->eager(true);
     }
     return *parser;
+  }
+
+  bool too_little(size_t left) const {
+    return parser && parser->is_header_done() && parser->chunked() && left < kShortestLastChunk;
   }
 };
 
@@ -55,7 +63,7 @@ Http1Decoder::Input Http1Decoder::next(Http1Request& request) {
   if (impl.error != 0) return Input::Bad;
   size_t taken = 0;
   bool whole = false;
-  while (taken < impl.bytes.size()) {
+  while (taken < impl.bytes.size() && !impl.too_little(impl.bytes.size() - taken)) {
     auto& parser = impl.current();
     boost::system::error_code error;
     const size_t used =
