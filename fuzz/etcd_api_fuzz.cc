@@ -10,13 +10,14 @@
 #include "api/etcd/service.h"
 #include "api/etcd/testing.h"
 #include "base/check.h"
+#include "base/fuzz_input.h"
 
 namespace witan::api::etcd {
 namespace {
 
 class Program {
  public:
-  explicit Program(std::string_view bytes) : rest_(bytes), api_(small()) {
+  explicit Program(std::string_view bytes) : input_(bytes), api_(small()) {
     api_.client.history_changes = 3;
     api_.transport.low_water = 200;
     for (const char* key : {"a", "b", "l/1", "e/1"}) api_.put(key, "value");
@@ -24,7 +25,7 @@ class Program {
   }
 
   void run() {
-    for (int steps = 0; !rest_.empty() && steps < 300; ++steps) step();
+    for (int steps = 0; !input_.empty() && steps < 300; ++steps) step();
     for (const CallKey call : calls_) api_.transport.cancel(call);
     api_.loop.advance(seconds(1));
     CHECK(api_.service.watches().size() == 0, "{} watches outlive their calls", api_.service.watches().size());
@@ -40,33 +41,22 @@ class Program {
     return options;
   }
 
-  uint8_t byte() {
-    if (rest_.empty()) return 0;
-    const auto value = static_cast<uint8_t>(rest_[0]);
-    rest_.remove_prefix(1);
-    return value;
-  }
-  std::string_view bytes(size_t n) {
-    const std::string_view out = rest_.substr(0, n);
-    rest_.remove_prefix(out.size());
-    return out;
-  }
-  CallKey some_call() { return calls_[byte() % calls_.size()]; }
+  CallKey some_call() { return calls_[input_.byte() % calls_.size()]; }
 
   void step() {
-    const uint8_t what = byte();
+    const uint8_t what = input_.byte();
     if (what < 100 || calls_.empty()) {
       const auto all = methods();
-      calls_.push_back(api_.transport.open(all[byte() % all.size()].path));
-      return api_.transport.message(calls_.back(), bytes(byte()));
+      calls_.push_back(api_.transport.open(all[input_.byte() % all.size()].path));
+      return api_.transport.message(calls_.back(), input_.bytes(input_.byte()));
     }
     switch (what % 9) {
-      case 0: return api_.transport.message(some_call(), bytes(byte()));
+      case 0: return api_.transport.message(some_call(), input_.bytes(input_.byte()));
       case 1: return api_.transport.half_close(some_call());
       case 2: return api_.transport.cancel(some_call());
       case 3: api_.transport.take(some_call()); return;
       case 4: api_.loop.step(); return;
-      case 5: return api_.loop.advance(milliseconds(byte() * 1000));
+      case 5: return api_.loop.advance(milliseconds(input_.byte() * 1000));
       case 6: gap(); return;
       case 7: api_.client.next_refusal = node::NotApplied{node::Refusal::Timeout, ""}; return;
       default: return api_.loop.run();
@@ -82,7 +72,7 @@ class Program {
     gap_ = !gap_;
   }
 
-  std::string_view rest_;
+  FuzzInput input_;
   testing::TestApi api_;
   std::vector<CallKey> calls_;
   bool gap_ = false;

@@ -14,6 +14,7 @@
 #include "api/zookeeper/password.h"
 #include "api/zookeeper/testing.h"
 #include "base/check.h"
+#include "base/fuzz_input.h"
 
 namespace witan::api::zookeeper {
 namespace {
@@ -87,7 +88,7 @@ class Peer {
 
 class Program {
  public:
-  explicit Program(std::string_view bytes) : rest_(bytes) {
+  explicit Program(std::string_view bytes) : input_(bytes) {
     client_.history_changes = 3;
     client_.set_members({{.id = 7, .name = "n1", .peer_urls = {"http://h:1"}, .number = 1, .zookeeper = "h:2"}});
     server_ = std::make_unique<Server>(loop_, client_, small(), Logger());
@@ -96,7 +97,7 @@ class Program {
   }
 
   void run() {
-    for (int steps = 0; !rest_.empty() && steps < 300; ++steps) {
+    for (int steps = 0; !input_.empty() && steps < 300; ++steps) {
       step();
       for (const auto& peer : peers_) peer->judge();
     }
@@ -111,23 +112,12 @@ class Program {
   }
 
  private:
-  uint8_t byte() {
-    if (rest_.empty()) return 0;
-    const auto value = static_cast<uint8_t>(rest_[0]);
-    rest_.remove_prefix(1);
-    return value;
-  }
-  std::string_view bytes(size_t n) {
-    const std::string_view out = rest_.substr(0, n);
-    rest_.remove_prefix(out.size());
-    return out;
-  }
-  TestClient& some_client() { return peers_[byte() % peers_.size()]->client(); }
+  TestClient& some_client() { return peers_[input_.byte() % peers_.size()]->client(); }
 
   // A new session, or one that another client has or had.
   void connect() {
     if (peers_.size() == 12) return;
-    const uint8_t how = byte();
+    const uint8_t how = input_.byte();
     const int64_t session = how % 4 == 1 && !peers_.empty() ? peers_[how / 4 % peers_.size()]->session() : 0;
     TestClient& client = peers_.emplace_back(std::make_unique<Peer>(loop_, *server_))->client();
     if (how % 4 == 0) return;  // its first bytes are the input's
@@ -137,17 +127,17 @@ class Program {
   }
 
   void step() {
-    const uint8_t what = byte();
+    const uint8_t what = input_.byte();
     if (peers_.empty()) return connect();
     // Most steps are bytes: as they are, or with the length in front that makes them a packet.
-    if (what < 100) return send(testing::with_length(bytes(what)));
-    if (what < 140) return send(std::string(bytes(what - 100)));
+    if (what < 100) return send(testing::with_length(input_.bytes(what)));
+    if (what < 140) return send(std::string(input_.bytes(what - 100)));
     switch (what % 12) {
       case 0: return connect();
       case 1: return some_client().disconnect();
       case 2: return some_client().stick(true);
       case 3: return unstick(some_client());
-      case 4: return loop_.advance(milliseconds(byte() * 100));
+      case 4: return loop_.advance(milliseconds(input_.byte() * 100));
       case 5: client_.held = true; return;
       case 6: return client_.release();
       case 7: return gap();
@@ -193,7 +183,7 @@ class Program {
     loop_.run();
   }
 
-  std::string_view rest_;
+  FuzzInput input_;
   TestLoop loop_;
   FakeClient client_{loop_};
   std::unique_ptr<Server> server_;

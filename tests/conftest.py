@@ -64,30 +64,23 @@ def subject(request, tmp_path_factory):
 @pytest.fixture
 def make_cluster(tmp_path):
     """make_cluster(size, kind=..., **options): a started cluster of its own, gone after the test."""
-    clusters = []
-
-    def make(size, kind=None, start=True, **options):
-        kind = kind or harness.subject_kind()
-        directory = tmp_path / f"c{len(clusters)}"
-        cluster = harness.Cluster(kind, size, directory, harness.Options(**options))
-        clusters.append(cluster)
-        return cluster.start() if start else cluster
-
-    yield make
-    for cluster in clusters:
-        cluster.dispose()
-        _forget(cluster, cluster.directory)
+    yield from _maker(harness, tmp_path, "c")
 
 
 @pytest.fixture
 def make_zookeeper(tmp_path):
-    """make_zookeeper(size, kind=..., **options): the same for servers of ZooKeeper's protocol."""
+    """make_zookeeper(size=1, kind=..., **options): the same for servers of ZooKeeper's protocol."""
+    yield from _maker(zookeeper_server, tmp_path, "z")
+
+
+def _maker(servers, tmp_path, prefix):
+    """A function that makes clusters of the module `servers`; what it made is disposed of behind the yield."""
     clusters = []
 
     def make(size=1, kind=None, start=True, **options):
-        kind = kind or zookeeper_server.subject_kind()
-        directory = tmp_path / f"z{len(clusters)}"
-        cluster = zookeeper_server.Cluster(kind, size, directory, zookeeper_server.Options(**options))
+        kind = kind or servers.subject_kind()
+        directory = tmp_path / f"{prefix}{len(clusters)}"
+        cluster = servers.Cluster(kind, size, directory, servers.Options(**options))
         clusters.append(cluster)
         return cluster.start() if start else cluster
 

@@ -562,7 +562,10 @@ class Run:
         plan = Plan(self, twin, calls)
         if not plan.calls:
             return
-        replies = self.exchange(twin, plan.calls)
+        replies = []
+        for part in _behind_each_set_acl(plan.calls):
+            if twin.connections:
+                replies += self.exchange(twin, part)
         plan.learn(replies)
         if twin.connections and any(reply.err in (zk.UNIMPLEMENTED, zk.AUTH_FAILED) for reply in replies):
             self.barrier(twin)
@@ -586,6 +589,17 @@ _CHANGES_NOTHING = (
 _WATCH_KIND = {"get_data": "data", "exists": "data", "get_children": "child", "get_children2": "child"}
 _LASTING = {0: "persistent", 1: "recursive"}
 _CHANGES_ACLS = ("create", "create2", "create_container", "create_ttl", "set_acl", "multi")
+
+
+def _behind_each_set_acl(calls):
+    """What is sent in one piece: ZooKeeper checks what is right behind a set_acl by the old list or by the new one, as it
+    happens (its PrepRequestProcessor keeps no list of changes that are under way)."""
+    parts = [[]]
+    for call in calls:
+        parts[-1].append(call)
+        if call.name == "set_acl":
+            parts.append([])
+    return [part for part in parts if part]
 
 
 class Plan:

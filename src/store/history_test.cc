@@ -6,8 +6,7 @@
 #include <vector>
 
 #include "store/acl.h"
-#include "store/node.h"
-#include "store/testing.h"
+#include "store/node_testing.h"
 
 namespace witan::store {
 namespace {
@@ -22,10 +21,7 @@ std::string told(const Store& store, int64_t from, const std::vector<KeyRange>& 
   for (const ChangeBatchPtr& batch : slice->batches) {
     out += out.empty() ? "" : " |";
     for_each_node_event(*batch, [&](const NodeEvent& event) {
-      const char* const kind = event.type == NodeEvent::Type::Created   ? "+"
-                               : event.type == NodeEvent::Type::Deleted ? "-"
-                                                                        : "~";
-      out += fmt::format("{}{}{}{}", out.empty() ? "" : " ", kind, event.path.view(),
+      out += fmt::format("{}{}{}{}", out.empty() ? "" : " ", sign_of(event.type), event.path.view(),
                          !hers.empty() && event.acl.view() == hers ? " to her" : "");
     });
   }

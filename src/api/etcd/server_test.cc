@@ -11,12 +11,15 @@
 #include "api/etcd/proto/rpc.pb.h"
 #include "api/etcd/server.h"
 #include "api/etcd/testing.h"
+#include "env/fake_socket.h"
 #include "wire/grpc_client.h"
 
 namespace witan::api::etcd {
 namespace {
 
 using namespace etcdserverpb;
+using env::testing::FakeSocket;
+using env::testing::Wire;
 using testing::FakeClient;
 using testing::TestLoop;
 using wire::GrpcClientConnection;
@@ -26,32 +29,6 @@ using wire::StreamId;
 constexpr const char* kPut = "/etcdserverpb.KV/Put";
 constexpr const char* kRange = "/etcdserverpb.KV/Range";
 constexpr const char* kWatch = "/etcdserverpb.Watch/Watch";
-
-// What both ends of a socket share.
-struct Wire {
-  env::ConnectionHandler* handler = nullptr;
-  Chain to_client;
-  bool stuck = false;    // the client does not read
-  bool paused = false;   // the server does not
-  bool closing = false;  // the server flushes and closes
-  bool alive = true;     // the server's end exists
-};
-
-class FakeSocket final : public env::Connection {
- public:
-  explicit FakeSocket(std::shared_ptr<Wire> wire) : wire_(std::move(wire)) { peer_.remote = "test:1"; }
-  ~FakeSocket() override { wire_->alive = false; }
-  void start(env::ConnectionHandler& handler) override { wire_->handler = &handler; }
-  void write(Chain&& bytes) override { wire_->to_client.append(std::move(bytes)); }
-  size_t unsent() const override { return wire_->to_client.size(); }
-  void pause_reading(bool paused) override { wire_->paused = paused; }
-  void close_after_flush() override { wire_->closing = true; }
-  const env::PeerInfo& peer() const override { return peer_; }
-
- private:
-  std::shared_ptr<Wire> wire_;
-  env::PeerInfo peer_;
-};
 
 // A client with its socket.
 class Peer {

@@ -24,10 +24,11 @@ struct Slot {
   int32_t xid = 0;
   int32_t type = 0;
   State state = State::Waiting;
-  bool watch = false;      // the read sets a watch
-  bool barrier = false;    // nothing behind it begins before it is answered
-  bool last = false;       // the connection closes behind it
-  bool stateless = false;  // its answer says nothing of the state
+  bool watch = false;        // the read sets a watch
+  bool barrier = false;      // nothing behind it begins before it is answered
+  bool counts_root = false;  // of getAllChildrenNumber: below no path at all ZooKeeper has the root, too
+  bool last = false;         // the connection closes behind it
+  bool stateless = false;    // its answer says nothing of the state
   ErrorCode error = ErrorCode::Ok;
   uint32_t bytes = 0;  // of the request
   Instant began;

@@ -133,7 +133,7 @@ void Connection::answer_item(Number number, const Slot& slot, const store::NodeR
       return reply(number, slot, AclReply{.acl = acl.acl(), .stat = stat_of(item.stat)});
     }
     case OpCode::GetAllChildrenNumber:
-      return reply(number, slot, CountReply{.count = static_cast<int32_t>(item.count)});
+      return reply(number, slot, CountReply{.count = static_cast<int32_t>(item.count) + (slot.counts_root ? 1 : 0)});
     default: return answer_names(number, slot, item);
   }
 }

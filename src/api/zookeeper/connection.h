@@ -89,7 +89,8 @@ class Connection final : private env::ConnectionHandler {
   bool begin(std::string_view packet);
   node::Caller caller() const;
   void write(Number number, const store::Body& body);
-  void write_one(Number number, store::NodeOperation operation);
+  template <class Request>
+  void write_one(Number number, const Request& request);
   void read(Number number, const store::NodeReads& reads);
   void read_one(Number number, store::NodeQuery query, std::string_view path, bool watch);
   void run(Number number, const RequestBody& body);

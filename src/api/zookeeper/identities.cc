@@ -128,8 +128,9 @@ std::optional<std::string> Identities::lower_acl(const AclList& acl) const {
       const size_t before = entries.size();
       for (const std::string_view principal : views_) {
         const auto [scheme, id] = split(principal);
-        if (scheme != kIp && (scheme != kSasl || sasl_ids_))
-          entries.push_back({.permissions = permissions, .scheme = scheme, .id = id});
+        // Being a superuser is no identity that an access list could name.
+        const bool named = scheme == kDigest || (scheme == kSasl && sasl_ids_);
+        if (named) entries.push_back({.permissions = permissions, .scheme = scheme, .id = id});
       }
       if (entries.size() == before) return std::nullopt;
       continue;

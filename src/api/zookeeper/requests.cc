@@ -110,7 +110,10 @@ void Connection::write(Number number, const store::Body& body) {
 }
 
 // What fails anyway is not worth an entry of the log; its error waits for its turn.
-void Connection::write_one(Number number, store::NodeOperation operation) {
+template <class Request>
+void Connection::write_one(Number number, const Request& request) {
+  Lowering lowering(service_.root, identities_);  // keeps what the operation refers to
+  const store::NodeOperation operation = lowering.lower(request);
   if (const auto* refused = std::get_if<store::RefuseNode>(&operation.what)) {
     return fail(number, error_of(refused->reason));
   }
@@ -119,23 +122,11 @@ void Connection::write_one(Number number, store::NodeOperation operation) {
   write(number, txn);
 }
 
-void Connection::run(Number number, const CreateRequest& request) {
-  Lowering lowering(service_.root, identities_);
-  write_one(number, lowering.lower(request));
-}
-void Connection::run(Number number, const DeleteRequest& request) {
-  Lowering lowering(service_.root, identities_);
-  write_one(number, lowering.lower(request));
-}
+void Connection::run(Number number, const CreateRequest& request) { write_one(number, request); }
+void Connection::run(Number number, const DeleteRequest& request) { write_one(number, request); }
 void Connection::run(Number number, const DeleteContainerRequest&) { fail(number, ErrorCode::BadArguments); }
-void Connection::run(Number number, const SetDataRequest& request) {
-  Lowering lowering(service_.root, identities_);
-  write_one(number, lowering.lower(request));
-}
-void Connection::run(Number number, const SetAclRequest& request) {
-  Lowering lowering(service_.root, identities_);
-  write_one(number, lowering.lower(request));
-}
+void Connection::run(Number number, const SetDataRequest& request) { write_one(number, request); }
+void Connection::run(Number number, const SetAclRequest& request) { write_one(number, request); }
 
 void Connection::run(Number number, const MultiRequest& request) {
   Slot* slot = answers_.waiting(number);
@@ -193,6 +184,7 @@ void Connection::run(Number number, const GetChildrenRequest& request) {
   read_one(number, store::NodeQuery::Children, request.path, request.watch);
 }
 void Connection::run(Number number, const GetAllChildrenNumberRequest& request) {
+  answers_.waiting(number)->counts_root = request.path.empty();
   read_one(number, store::NodeQuery::Descendants, request.path, false);
 }
 

@@ -13,24 +13,6 @@ void put(std::string& out, uint64_t v, int bytes) {
   for (int i = bytes - 1; i >= 0; --i) out.push_back(static_cast<char>(v >> (8 * i)));
 }
 
-class FakeSocket final : public env::Connection {
- public:
-  FakeSocket(std::shared_ptr<Wire> wire, std::string remote) : wire_(std::move(wire)) {
-    peer_.remote = std::move(remote);
-  }
-  ~FakeSocket() override { wire_->alive = false; }
-  void start(env::ConnectionHandler& handler) override { wire_->handler = &handler; }
-  void write(Chain&& bytes) override { wire_->to_client.append(std::move(bytes)); }
-  size_t unsent() const override { return wire_->to_client.size(); }
-  void pause_reading(bool paused) override { wire_->paused = paused; }
-  void close_after_flush() override { wire_->closing = true; }
-  const env::PeerInfo& peer() const override { return peer_; }
-
- private:
-  std::shared_ptr<Wire> wire_;
-  env::PeerInfo peer_;
-};
-
 }  // namespace
 
 Record& Record::i32(int32_t v) {
@@ -81,7 +63,7 @@ TestClient::TestClient(TestLoop& loop, Server& server, std::string remote)
 
 TestClient::TestClient(TestLoop& loop, Function<void(std::unique_ptr<env::Connection>)> accept, std::string remote)
     : loop_(loop), wire_(std::make_shared<Wire>()) {
-  accept(std::make_unique<FakeSocket>(wire_, std::move(remote)));
+  accept(std::make_unique<env::testing::FakeSocket>(wire_, std::move(remote)));
   closed_ = !wire_->alive;
 }
 

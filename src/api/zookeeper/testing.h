@@ -11,11 +11,13 @@
 #include "api/zookeeper/replies.h"
 #include "api/zookeeper/server.h"
 #include "base/chain.h"
+#include "env/fake_socket.h"
 #include "env/network.h"
 #include "node/fake_client.h"
 
 namespace witan::api::zookeeper::testing {
 
+using env::testing::Wire;
 using node::testing::FakeClient;
 using node::testing::TestLoop;
 
@@ -48,16 +50,6 @@ struct Packet {
   int64_t zxid = 0;
   int32_t error = 0;
   std::string body;
-};
-
-// What both ends of a socket share.
-struct Wire {
-  env::ConnectionHandler* handler = nullptr;
-  Chain to_client;
-  bool stuck = false;    // the client does not read
-  bool paused = false;   // the server does not
-  bool closing = false;  // the server flushes and closes
-  bool alive = true;     // the server's end exists
 };
 
 class TestClient {
