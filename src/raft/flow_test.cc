@@ -87,6 +87,23 @@ TEST(Windows, WhatWasLostIsRetriedOnceAHeartbeatIntervalHoweverLateAndManyTheAns
   EXPECT_EQ(one.take_sent<AppendRequest>(2).size(), 1U);
 }
 
+// On a connection that carries less than a probe in an interval, the answers would come later and later.
+TEST(Windows, AProbeThatIsNotAnsweredIsAskedAgainWithoutItsEntries) {
+  Solo one;
+  one.lead();
+  one.propose("a");
+  EXPECT_EQ(entries_in(one.take_sent<AppendRequest>(2)), 1U);
+  for (uint64_t round = 1; round <= 3; ++round) {
+    one.wake();
+    one.receive(2, HeartbeatReply{.term = Term(1), .round = round});
+    const std::vector<AppendRequest> sent = one.take_sent<AppendRequest>(2);
+    ASSERT_EQ(sent.size(), 1U) << round;
+    EXPECT_THAT(sent.front().entries, IsEmpty());
+  }
+  one.accept(2, Index(0));
+  EXPECT_EQ(entries_in(one.take_sent<AppendRequest>(2)), 2U) << "now it is known where to go on";
+}
+
 TEST(Batches, OneStepIsOneMessageAPeerAndOneWrite) {
   Solo one;
   one.lead_with(2);

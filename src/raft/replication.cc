@@ -164,15 +164,13 @@ void Raft::Core::on_message(NodeId from, const HeartbeatReply& reply) {
   if (now_ - peer->tried >= options_.heartbeat) retry_lost_appends(*peer);
 }
 
-// The peer is there but has not answered what it was sent a while ago: perhaps the message was lost. A probe is
-// repeated; in a pipeline an empty request asks, and is refused if something before it is missing.
+// The peer is there but has not answered what it was sent a while ago: perhaps the message was lost, perhaps it is on
+// its way still. An empty request asks; entries again would stand in line behind themselves on a slow connection.
 void Raft::Core::retry_lost_appends(Peer& peer) {
-  if (peer.flow == Flow::Probe) {
-    peer.probing = false;
-  } else if (peer.flow == Flow::Replicate && !peer.window.empty()) {
-    if (!log_.term_at(peer.next - 1)) return begin_snapshot(peer);
-    send_entries(peer, {});
-  }
+  const bool waits = peer.flow == Flow::Probe ? peer.probing : peer.flow == Flow::Replicate && !peer.window.empty();
+  if (!waits) return;
+  if (!log_.term_at(peer.next - 1)) return begin_snapshot(peer);
+  send_entries(peer, {});
 }
 
 void Raft::Core::on_message(NodeId from, const AppendReply& reply) {

@@ -25,6 +25,26 @@ TEST(Members, OneThatLagsGetsWhatIsOnlyOnTheLeadersDisk) {
   world.client(late).get_locally("a").expect_value("1");
 }
 
+// Found by seeds 9004773 and 9005056: a leader that did not know yet what the other had asked again with all entries,
+// in every interval, and a slow connection was full of repetitions for ever.
+TEST(Members, OneBehindASlowConnectionCatchesUp) {
+  Scenario world(3, [](Plan& plan) {
+    plan.network = {
+        .least_delay = milliseconds(1), .most_delay = milliseconds(20), .buffer_bytes = 100, .largest_chunk = 100};
+    plan.snapshot_entries = 100'000;
+  });
+  const MachineId late = world.follower();
+  const MachineId heir = world.follower(1);
+  Client client = world.client(heir);
+  client.put("a", "1").expect_ok();
+  world.node(late).kill();
+  client.fill(400);
+  world.give_lead_to(heir);
+  world.node(late).start();
+  client.fill(100);
+  world.wait_for(late);
+}
+
 // Found by seed 1409: a member that had the removal of another in its log, uncommitted, refused that other's
 // connections, although it led by then and was the only one who could take the removal back.
 TEST(Members, ARemovalThatWasNeverCommittedKeepsNobodyOut) {
