@@ -53,7 +53,7 @@ void ZookeeperClient::close(Task done) {
     abandon();
     return done();
   }
-  session_->close_sent = now();
+  if (!session_->close_sent) session_->close_sent = now();  // whoever asks again does not take that back
   verify::SessionHistory* session = session_;
   send({.kind = NodeRequest::Kind::Close}, [this, session, done = std::move(done)](const NodeReply* reply) mutable {
     if (reply != nullptr && reply->error == NodeError::Ok) session->close_answered = now();
