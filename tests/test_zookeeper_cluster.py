@@ -131,14 +131,14 @@ def three(members, request):
 # ---------------------------------------------------------------- sessions
 
 
-def _attach(endpoints, holder, timeout_s=FAILOVER_S):
+def _attach(endpoints, holder, timeout_s=FAILOVER_S, timeout_ms=SESSION_S * 1000):
     """The session on any of the endpoints; a member that does not serve yet is asked again."""
     deadline = time.monotonic() + timeout_s
     while True:
         for endpoint in endpoints:
             try:
                 return zk.connect(
-                    endpoint, session=holder.session, password=holder.password, timeout_ms=SESSION_S * 1000)
+                    endpoint, session=holder.session, password=holder.password, timeout_ms=timeout_ms)
             except (OSError, zk.Closed):
                 assert time.monotonic() < deadline, "nobody serves"
         time.sleep(0.05)
@@ -588,17 +588,31 @@ class Healthy(threading.Thread):
                 try:
                     c.reply(10)
                 except (zk.Closed, TimeoutError):
-                    self._held[i] = _attach(self._endpoints, c)
-                    if self._held[i].session != self._sessions[i]:
-                        self.complaints.append(f"session {self._sessions[i]:#x} is over")
+                    if not self._attach_again(i):
                         return
             self.longest_s = max(self.longest_s, time.monotonic() - started)
+
+    def _attach_again(self, i):
+        self._held[i] = _attach(self._endpoints, self._held[i], timeout_ms=self.TIMEOUT_MS)
+        if self._held[i].session == self._sessions[i]:
+            return True
+        self.complaints.append(f"session {self._sessions[i]:#x} is over")
+        return False
+
+    def _keeps_its_node(self, i):
+        """A connection may go with its leader, or when the disks stall; the session must not."""
+        while True:
+            try:
+                return self._held[i].call(zk.exists(f"/healthy{i}")).err == zk.OK
+            except (zk.Closed, TimeoutError):
+                if not self._attach_again(i):
+                    return False
 
     def stop(self):
         self._stopping.set()
         self.join(60)
-        for i, c in enumerate(self._held):
-            if c.call(zk.exists(f"/healthy{i}")).err != zk.OK:
+        for i in range(len(self._held)):
+            if not self._keeps_its_node(i):
                 self.complaints.append(f"/healthy{i} is gone")
         return self.complaints
 

@@ -43,6 +43,8 @@ class Connection final : private env::ConnectionHandler {
   const std::string& address() const { return identities_.address(); }
   store::LeaseId session() const { return session_; }
   bool is_read_only() const { return read_only_; }
+  // Of its session's time half is for the client, who needs it to find another member.
+  bool can_wait(Duration silence) const { return 2 * silence <= milliseconds(timeout_ms_); }
   ConnectionStatistics statistics() const;
   void reset_statistics();
 

@@ -18,7 +18,7 @@ void Liveness::heard(store::LeaseId session) {
   heard_.push_back(session);
   if (unheard_since_ == Instant::never()) {
     unheard_since_ = loop_.now();
-    watch_patience();
+    watch_patience(unheard_since_ + options_.patience);
   }
   schedule();
 }
@@ -68,26 +68,21 @@ void Liveness::on_answer(const node::Answer<std::vector<store::LeaseId>>& answer
   // Whoever was heard of since was heard of after this report left.
   loop_.cancel(std::exchange(patience_timer_, 0));
   unheard_since_ = heard_.empty() ? Instant::never() : sent_;
-  watch_patience();
+  if (!heard_.empty()) watch_patience(unheard_since_ + options_.patience);
   for (const store::LeaseId session : *answer) sink_.on_session_ended(session);
   for (const RequestKey ping : confirmed) sink_.on_ping_confirmed(ping);
   if (!heard_.empty() || !waiting_.empty()) schedule();
 }
 
-void Liveness::watch_patience() {
-  if (unheard_since_ == Instant::never() || patience_timer_ != 0) return;
-  patience_timer_ = loop_.call_at(unheard_since_ + options_.patience, [this] { on_patience(); });
+void Liveness::watch_patience(Instant until) {
+  patience_timer_ = loop_.call_at(until, [this] { on_patience(); });
 }
 
+// Sessions differ in how long they can wait: those with the least are let go first.
 void Liveness::on_patience() {
-  patience_timer_ = 0;
-  unheard_since_ = Instant::never();
-  heard_.clear();
-  reported_.clear();
-  waiting_.clear();
-  reporting_.clear();
-  ++round_;
-  sink_.on_cut_off();
+  const Instant next = loop_.now() + options_.patience / 2;
+  watch_patience(next);
+  sink_.on_cut_off(next - unheard_since_);
 }
 
 }  // namespace witan::api::zookeeper

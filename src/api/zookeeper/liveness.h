@@ -29,15 +29,16 @@ class LivenessSink {
   virtual ~LivenessSink() = default;
   virtual void on_ping_confirmed(RequestKey ping) = 0;
   virtual void on_session_ended(store::LeaseId session) = 0;
-  // No report was acknowledged for half the shortest session: every session's connection is to be closed.
-  virtual void on_cut_off() = 0;
+  // No report was acknowledged lately, and it will have been `by_then` before this is said again: the connection of a
+  // session that cannot wait so long is to be closed.
+  virtual void on_cut_off(Duration by_then) = 0;
 };
 
 class Liveness {
  public:
   struct Options {
     Duration interval;  // between reports
-    Duration patience;  // how long sessions may go unacknowledged
+    Duration patience;  // how long any session may go unacknowledged
   };
   Liveness(env::Loop& loop, node::Client& client, LivenessSink& sink, const Options& options);
   ~Liveness();
@@ -46,7 +47,8 @@ class Liveness {
 
   // Something came from this session's client.
   void heard(store::LeaseId session);
-  // True: answer it now. Otherwise on_ping_confirmed() follows, or on_cut_off(). The session was heard().
+  // True: answer it now. Otherwise on_ping_confirmed() follows, unless the connection goes first. The session was
+  // heard().
   bool ping(RequestKey key);
 
   // Changes whenever a report leaves: who was heard() since need not be heard() again.
@@ -56,7 +58,7 @@ class Liveness {
   void schedule();
   void send();
   void on_answer(const node::Answer<std::vector<store::LeaseId>>& answer);
-  void watch_patience();
+  void watch_patience(Instant until);
   void on_patience();
 
   env::Loop& loop_;

@@ -165,12 +165,17 @@ void Server::on_ping_confirmed(RequestKey ping) {
 }
 
 // Clients find another member before their sessions run out there (core L6).
-void Server::on_cut_off() {
-  service_.log.warn("the leader has not acknowledged any session for too long: closing their connections");
+void Server::on_cut_off(Duration by_then) {
+  size_t closed = 0;
   for (const uint32_t id : sorted_ids()) {
     Connection* connection = find(id);
-    if (connection->session().value != 0 && !connection->is_read_only()) connection->close("cut off from the leader");
+    if (connection->session().value == 0 || connection->is_read_only() || connection->can_wait(by_then)) continue;
+    connection->close("cut off from the leader");
+    ++closed;
   }
+  if (closed == 0) return;
+  service_.log.warn(
+      "the leader acknowledges no session: closed the connections of {} that cannot wait for it any longer", closed);
 }
 
 void Server::on_view(const node::View& view) {

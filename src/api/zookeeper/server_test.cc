@@ -507,7 +507,7 @@ TEST_F(ServerTest, SessionsAreReportedTogetherAndNotMoreOftenThanNeeded) {
 }
 
 TEST_F(ServerTest, ALoopThatIsCutOffLetsItsSessionsGo) {
-  const auto peer = join();
+  const auto peer = join(4000);
   client.leader_is_silent = true;
   peer->call(OpCode::Exists, read_of("/"));
   loop.advance(milliseconds(1900));
@@ -516,6 +516,38 @@ TEST_F(ServerTest, ALoopThatIsCutOffLetsItsSessionsGo) {
   loop.advance(milliseconds(200));
   peer->pump();
   EXPECT_TRUE(peer->closed());
+}
+
+TEST_F(ServerTest, WhoeverCanWaitForTheLeaderDoes) {
+  const auto hasty = join(4000);
+  const auto patient = join(20'000);
+  client.leader_is_silent = true;
+  hasty->call(OpCode::Exists, read_of("/"));
+  patient->send(-2, OpCode::Ping);
+  loop.advance(milliseconds(9'000));
+  hasty->pump();
+  patient->pump();
+  EXPECT_TRUE(hasty->closed());
+  EXPECT_FALSE(patient->closed());
+  client.leader_is_silent = false;
+  client.answer_renewals();
+  patient->pump();
+  EXPECT_THAT(xids(patient->take()), ElementsAre(-2));
+  loop.advance(seconds(60));
+  patient->pump();
+  EXPECT_FALSE(patient->closed()) << "what was acknowledged is forgotten";
+}
+
+TEST_F(ServerTest, NobodyWaitsForTheLeaderLongerThanTheSessionCan) {
+  const auto patient = join(20'000);
+  client.leader_is_silent = true;
+  patient->call(OpCode::Exists, read_of("/"));
+  loop.advance(milliseconds(8'900));
+  patient->pump();
+  EXPECT_FALSE(patient->closed());
+  loop.advance(milliseconds(1'200));
+  patient->pump();
+  EXPECT_TRUE(patient->closed());
 }
 
 TEST_F(ServerTest, ASessionThatTheLeaderDoesNotKnowIsClosed) {
