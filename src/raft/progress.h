@@ -52,15 +52,17 @@ struct Peer {
   Index match;
   Index next;
   Flow flow = Flow::Probe;
-  bool probing = false;   // Probe: one is under way
-  bool fetching = false;  // entries for it are being read back from disk
-  Window window;          // Replicate: what is under way
-  Index snapshot_floor;   // Snapshot: what is being sent stands for at least this index
-  Index told_commit;      // the highest commit index that it learns from what was sent
-  Index probe_commit;     // what the probe under way says; it is learned only if the logs agree
-  uint64_t round = 0;     // the last heartbeat round it answered
-  Instant heard;          // when it last said anything in this term
-  Instant tried;          // when entries or a snapshot were last tried on it
+  bool probing = false;     // Probe: one is under way
+  uint32_t asked = 0;       // Probe: so often without entries since it was sent with them ...
+  uint32_t most_asked = 1;  // ... until it is sent with them again
+  bool fetching = false;    // entries for it are being read back from disk
+  Window window;            // Replicate: what is under way
+  Index snapshot_floor;     // Snapshot: what is being sent stands for at least this index
+  Index told_commit;        // the highest commit index that it learns from what was sent
+  Index probe_commit;       // what the probe under way says; it is learned only if the logs agree
+  uint64_t round = 0;       // the last heartbeat round it answered
+  Instant heard;            // when it last said anything in this term
+  Instant tried;            // when entries or a snapshot were last tried on it
   // A member that the newest configuration removed is served a little longer, so that it learns about it.
   std::optional<Instant> dropped_at;
 
@@ -77,6 +79,8 @@ struct Peer {
   void become_probe(Index from) {
     flow = Flow::Probe;
     probing = false;
+    asked = 0;
+    most_asked = 1;
     window.clear();
     next = std::max(from, match + 1);
   }

@@ -213,10 +213,10 @@ class Raft {
 
   Standing standing() const;
   HardState hard_state() const;
-  const Configuration& configuration() const;  // in force: the newest in the log
-  bool configuration_committed() const;        // false while a change is under way
+  const Configuration& configuration() const;            // in force: the newest in the log
+  bool configuration_committed() const;                  // false while a change is under way
   const Configuration& committed_configuration() const;  // the newest that can not be taken back
-  Index first_index() const;                   // of the log after compaction
+  Index first_index() const;                             // of the log after compaction
   Index last_index() const;
   Index commit_index() const;
   // The last index known to be on this member's own disk.

@@ -165,11 +165,20 @@ void Raft::Core::on_message(NodeId from, const HeartbeatReply& reply) {
 }
 
 // The peer is there but has not answered what it was sent a while ago: perhaps the message was lost, perhaps it is on
-// its way still. An empty request asks; entries again would stand in line behind themselves on a slow connection.
+// its way still, perhaps the peer's disk hangs. An empty request asks, and is refused if something before it is missing.
+// A probe takes its entries, and newer ones, with it again ever more rarely: on a slow connection they would stand in
+// line behind themselves.
 void Raft::Core::retry_lost_appends(Peer& peer) {
   const bool waits = peer.flow == Flow::Probe ? peer.probing : peer.flow == Flow::Replicate && !peer.window.empty();
   if (!waits) return;
+  if (peer.flow == Flow::Probe && peer.asked == peer.most_asked) {
+    peer.probing = false;
+    peer.asked = 0;
+    peer.most_asked *= 2;
+    return;
+  }
   if (!log_.term_at(peer.next - 1)) return begin_snapshot(peer);
+  ++peer.asked;
   send_entries(peer, {});
 }
 
