@@ -17,7 +17,7 @@ using verify::NodeRequest;
 
 ZookeeperClient::ZookeeperClient(Ground ground, MachineId machine, Loop& loop, History& history, std::string name,
                                  Rng rng)
-    : ground_(ground), loop_(loop), history_(history), name_(std::move(name)), rng_(std::move(rng)),
+    : ground_(ground), loop_(loop), history_(history), machine_(machine), name_(std::move(name)), rng_(std::move(rng)),
       network_(ground.network.at(machine)), alive_(std::make_shared<bool>(true)) {}
 
 ZookeeperClient::~ZookeeperClient() { *alive_ = false; }

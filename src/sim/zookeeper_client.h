@@ -54,6 +54,7 @@ class ZookeeperClient final : private env::ConnectionHandler {
   // As long as this is in the future the session cannot have ended, whatever clocks do.
   Instant surely_until() const;
   MachineId server() const { return server_; }
+  MachineId machine() const { return machine_; }
 
  private:
   enum class Stage : uint8_t { Idle, Connecting, Greeting, Open };
@@ -84,6 +85,7 @@ class ZookeeperClient final : private env::ConnectionHandler {
   Ground ground_;
   Loop& loop_;
   History& history_;
+  const MachineId machine_;
   const std::string name_;
   Rng rng_;
   std::unique_ptr<env::Network> network_;

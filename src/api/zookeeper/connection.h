@@ -182,7 +182,8 @@ class Connection final : private env::ConnectionHandler {
   uint64_t generation_ = 0;
   int64_t timeout_ms_ = 0;
   node::Ticket last_write_ = 0;
-  uint64_t heard_round_ = 0;  // of Liveness
+  uint64_t heard_round_ = 0;     // of Liveness: when its session was heard of last
+  uint64_t reported_round_ = 0;  // and before that
   env::TimerId timer_ = 0;
 
   ConnectionStatistics statistics_;

@@ -23,8 +23,9 @@ void Liveness::heard(store::LeaseId session) {
   schedule();
 }
 
-bool Liveness::ping(RequestKey key) {
-  if (ever_acknowledged_ && loop_.now() - acknowledged_ < options_.interval) return true;
+bool Liveness::ping(RequestKey key, uint64_t reported) {
+  const bool carried = reported != 0 && reported == acknowledged_round_;
+  if (carried && loop_.now() - acknowledged_ < options_.interval) return true;
   waiting_.push_back(key);
   schedule();
   return false;
@@ -61,8 +62,8 @@ void Liveness::on_answer(const node::Answer<std::vector<store::LeaseId>>& answer
     std::ranges::move(std::exchange(reporting_, {}), std::back_inserter(waiting_));
     return schedule();
   }
-  ever_acknowledged_ = true;
   acknowledged_ = sent_;
+  acknowledged_round_ = round_ - 1;
   reported_.clear();
   const std::vector<RequestKey> confirmed = std::exchange(reporting_, {});
   // Whoever was heard of since was heard of after this report left.

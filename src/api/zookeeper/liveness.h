@@ -2,9 +2,8 @@
 // only while that works.
 //
 // Why a client may believe an answered ping: the leader, confirmed by a quorum, counts the time of a reported session
-// anew from a moment after the report left. A ping that finds a report acknowledged and younger than one interval is
-// answered at once, its own session goes into the next report; any other ping waits until a report that carries its
-// session is acknowledged.
+// anew from a moment after the report left. A ping waits until a report that carries its session is acknowledged. One
+// that is younger than an interval will do: so much longer the leader waits before it ends a session.
 #pragma once
 
 #include <cstdint>
@@ -48,10 +47,10 @@ class Liveness {
   // Something came from this session's client.
   void heard(store::LeaseId session);
   // True: answer it now. Otherwise on_ping_confirmed() follows, unless the connection goes first. The session was
-  // heard().
-  bool ping(RequestKey key);
+  // heard() in this round, and before that in the round `reported` (0: in none).
+  bool ping(RequestKey key, uint64_t reported);
 
-  // Changes whenever a report leaves: who was heard() since need not be heard() again.
+  // Grows whenever a report leaves: who was heard() since need not be heard() again.
   uint64_t round() const { return round_; }
 
  private:
@@ -71,9 +70,9 @@ class Liveness {
   std::vector<RequestKey> reporting_;     // pings for the report under way
   uint64_t round_ = 1;
   bool under_way_ = false;
-  Instant sent_{};          // the last report
-  Instant acknowledged_{};  // when the last report that was acknowledged had left
-  bool ever_acknowledged_ = false;
+  Instant sent_{};                            // the last report
+  Instant acknowledged_{};                    // when the last report that was acknowledged had left
+  uint64_t acknowledged_round_ = 0;           // and who is in it: those heard() in this round
   Instant unheard_since_ = Instant::never();  // since when somebody waits for an acknowledgement
   env::TimerId timer_ = 0;
   env::TimerId patience_timer_ = 0;

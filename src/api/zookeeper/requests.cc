@@ -65,7 +65,7 @@ bool Connection::begin(std::string_view packet) {
   }
   if (needs_quiet_body(request.body) && !answers_.all_but_pings_answered()) return false;
   if (!read_only_ && heard_round_ != service_.liveness.round()) {
-    heard_round_ = service_.liveness.round();
+    reported_round_ = std::exchange(heard_round_, service_.liveness.round());
     service_.liveness.heard(session_);
   }
   Slot slot{.xid = request.xid, .type = request.type, .bytes = static_cast<uint32_t>(packet.size())};
@@ -222,7 +222,8 @@ void Connection::run(Number number, const SyncRequest& request) {
 // ---- what the connection itself knows -----------------------------------------------------------
 
 void Connection::run(Number number, const PingRequest& /*request*/) {
-  if (read_only_ || service_.liveness.ping({.connection = id_, .request = number})) on_ping_confirmed(number);
+  const RequestKey ping{.connection = id_, .request = number};
+  if (read_only_ || service_.liveness.ping(ping, reported_round_)) on_ping_confirmed(number);
 }
 
 void Connection::run(Number number, const CheckWatchesRequest& request) {

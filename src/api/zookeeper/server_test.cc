@@ -490,6 +490,27 @@ TEST_F(ServerTest, APingWaitsForTheLeader) {
   EXPECT_THAT(client.renewals.back(), ElementsAre(store::LeaseId(peer->session)));
 }
 
+// Its leader may be ending it just now.
+TEST_F(ServerTest, APingIsNotAnsweredOnAnotherSessionsReport) {
+  const auto silent = join();
+  const auto lively = join();
+  silent->call(OpCode::Exists, read_of("/"));
+  loop.advance(seconds(3));
+  lively->call(OpCode::Exists, read_of("/"));
+  loop.advance(milliseconds(1));
+  client.leader_is_silent = true;
+  silent->send(-2, OpCode::Ping);
+  lively->send(-2, OpCode::Ping);
+  silent->pump();
+  lively->pump();
+  EXPECT_THAT(silent->take(), IsEmpty());
+  EXPECT_THAT(xids(lively->take()), ElementsAre(-2));
+  loop.advance(seconds(1));
+  client.answer_renewals();
+  silent->pump();
+  EXPECT_THAT(xids(silent->take()), ElementsAre(-2));
+}
+
 TEST_F(ServerTest, SessionsAreReportedTogetherAndNotMoreOftenThanNeeded) {
   const auto one = join();
   const auto two = join();
