@@ -4,16 +4,10 @@
 #include <utility>
 
 namespace witan::api::zookeeper {
-namespace {
-
-bool is_ping(const Slot& slot) { return OpCode{slot.type} == OpCode::Ping; }
-
-}  // namespace
 
 uint64_t AnswerQueue::begin(Slot slot) {
   bytes_ += slot.bytes;
   ++waiting_;
-  if (is_ping(slot)) ++waiting_pings_;
   if (slot.barrier) ++barriers_;
   slots_.push_back(std::move(slot));
   return first_ + slots_.size() - 1;
@@ -31,7 +25,6 @@ Slot* AnswerQueue::waiting(uint64_t number) {
 void AnswerQueue::done(Slot& slot, Slot::State state) {
   slot.state = state;
   --waiting_;
-  if (is_ping(slot)) --waiting_pings_;
   if (slot.barrier) --barriers_;
 }
 

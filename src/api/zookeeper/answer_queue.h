@@ -79,8 +79,7 @@ class AnswerQueue {
 
   size_t size() const { return slots_.size(); }
   size_t bytes() const { return bytes_; }
-  // Of those that look at the state: a ping that waits holds nobody up.
-  bool all_but_pings_answered() const { return waiting_ == waiting_pings_; }
+  bool all_answered() const { return waiting_ == 0; }
   bool blocked() const { return barriers_ > 0; }
 
  private:
@@ -92,7 +91,6 @@ class AnswerQueue {
   uint64_t first_ = 1;  // the number of slots_[0]
   size_t bytes_ = 0;
   size_t waiting_ = 0;
-  size_t waiting_pings_ = 0;
   size_t barriers_ = 0;  // that wait
 };
 

@@ -5,6 +5,13 @@
 
 namespace witan::api::zookeeper {
 
+namespace {
+
+// While a ping waits, so does all that its client sent behind it.
+constexpr Duration kBetweenReportsForPings = milliseconds(10);
+
+}  // namespace
+
 Liveness::Liveness(env::Loop& loop, node::Client& client, LivenessSink& sink, const Options& options)
     : loop_(loop), client_(client), sink_(sink), options_(options), alive_(std::make_shared<bool>(true)) {}
 
@@ -20,22 +27,24 @@ void Liveness::heard(store::LeaseId session) {
     unheard_since_ = loop_.now();
     watch_patience(unheard_since_ + options_.patience);
   }
-  schedule();
+  schedule(options_.interval);
 }
 
 bool Liveness::ping(RequestKey key, uint64_t reported) {
   const bool carried = reported != 0 && reported == acknowledged_round_;
   if (carried && loop_.now() - acknowledged_ < options_.interval) return true;
   waiting_.push_back(key);
-  schedule();
+  schedule(kBetweenReportsForPings);
   return false;
 }
 
 // One report at a time. The first after a quiet time leaves at the end of this turn, so that everybody of the turn is
 // in it.
-void Liveness::schedule() {
-  if (under_way_ || timer_ != 0) return;
-  const Instant due = round_ == 1 ? loop_.now() : std::max(loop_.now(), sent_ + options_.interval);
+void Liveness::schedule(Duration apart) {
+  const Instant due = round_ == 1 ? loop_.now() : std::max(loop_.now(), sent_ + apart);
+  if (under_way_ || (timer_ != 0 && due_ <= due)) return;
+  loop_.cancel(timer_);
+  due_ = due;
   timer_ = loop_.call_at(due, [this] {
     timer_ = 0;
     send();
@@ -60,7 +69,7 @@ void Liveness::on_answer(const node::Answer<std::vector<store::LeaseId>>& answer
   if (!answer) {
     heard_.insert(heard_.end(), reported_.begin(), reported_.end());
     std::ranges::move(std::exchange(reporting_, {}), std::back_inserter(waiting_));
-    return schedule();
+    return schedule(options_.interval);
   }
   acknowledged_ = sent_;
   acknowledged_round_ = round_ - 1;
@@ -72,7 +81,8 @@ void Liveness::on_answer(const node::Answer<std::vector<store::LeaseId>>& answer
   if (!heard_.empty()) watch_patience(unheard_since_ + options_.patience);
   for (const store::LeaseId session : *answer) sink_.on_session_ended(session);
   for (const RequestKey ping : confirmed) sink_.on_ping_confirmed(ping);
-  if (!heard_.empty() || !waiting_.empty()) schedule();
+  if (!waiting_.empty()) return schedule(kBetweenReportsForPings);
+  if (!heard_.empty()) schedule(options_.interval);
 }
 
 void Liveness::watch_patience(Instant until) {

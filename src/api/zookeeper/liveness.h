@@ -54,7 +54,7 @@ class Liveness {
   uint64_t round() const { return round_; }
 
  private:
-  void schedule();
+  void schedule(Duration apart);
   void send();
   void on_answer(const node::Answer<std::vector<store::LeaseId>>& answer);
   void watch_patience(Instant until);
@@ -71,6 +71,7 @@ class Liveness {
   uint64_t round_ = 1;
   bool under_way_ = false;
   Instant sent_{};                            // the last report
+  Instant due_{};                             // the next one, while timer_ runs
   Instant acknowledged_{};                    // when the last report that was acknowledged had left
   uint64_t acknowledged_round_ = 0;           // and who is in it: those heard() in this round
   Instant unheard_since_ = Instant::never();  // since when somebody waits for an acknowledgement

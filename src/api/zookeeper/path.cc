@@ -55,4 +55,27 @@ std::string java_text(std::string_view bytes) {
   return out;
 }
 
+std::string jute_text(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  const auto put = [&out](uint32_t surrogate) {
+    out += static_cast<char>(0xe0 | surrogate >> 12);
+    out += static_cast<char>(0x80 | (surrogate >> 6 & 0x3f));
+    out += static_cast<char>(0x80 | (surrogate & 0x3f));
+  };
+  while (!text.empty()) {
+    const size_t bytes = first_character(text).bytes;
+    if (bytes == 4) {
+      const auto bits = [text](size_t i) { return static_cast<uint32_t>(text[i]) & 0x3f; };
+      const uint32_t character = (bits(0) & 7) << 18 | bits(1) << 12 | bits(2) << 6 | bits(3);
+      put(0xd800 + ((character - 0x10000) >> 10));
+      put(0xdc00 + ((character - 0x10000) & 0x3ff));
+    } else {
+      out += text.substr(0, bytes);
+    }
+    text.remove_prefix(bytes);
+  }
+  return out;
+}
+
 }  // namespace witan::api::zookeeper

@@ -25,4 +25,8 @@ std::string sequential_path(std::string_view path, int32_t counter);
 // become U+FFFD. Text that a server keeps or echoes (ACL ids, sync) goes through it.
 std::string java_text(std::string_view bytes);
 
+// How a Java server writes that text: a character beyond the sixteen bits of Java's own, four bytes of UTF-8, as its
+// two surrogates, three bytes each.
+std::string jute_text(std::string_view text);
+
 }  // namespace witan::api::zookeeper

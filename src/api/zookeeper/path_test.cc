@@ -98,5 +98,13 @@ TEST(PathTest, BadUtf8BecomesWhatJavaMakesOfIt) {
   for (const auto& [bytes, text] : cases) EXPECT_EQ(java_text(bytes), text) << bytes;
 }
 
+TEST(JavaText, CharactersBeyondSixteenBitsAreWrittenAsSurrogates) {
+  EXPECT_EQ(jute_text("/a\u00e9\uffff"), "/a\u00e9\uffff");
+  EXPECT_EQ(jute_text("/\U0001f600b"),
+            "/\xed\xa0\xbd\xed\xb8\x80"
+            "b");
+  EXPECT_EQ(jute_text("\U0010ffff"), "\xed\xaf\xbf\xed\xbf\xbf");
+}
+
 }  // namespace
 }  // namespace witan::api::zookeeper

@@ -28,12 +28,17 @@ PathList take_paths(JuteReader& r) {
 }
 
 CreateRequest take_create(JuteReader& r, OpCode op) {
-  return {.op = op,
-          .path = r.required_text(),
-          .data = r.text(),
-          .acl = take_acl(r),
-          .flags = r.i32(),
-          .ttl_ms = op == OpCode::CreateTtl ? r.i64() : -1};
+  const JuteText path = r.text();
+  CreateRequest create{.op = op,
+                       .path = path.value_or(std::string_view()),
+                       .data = r.text(),
+                       .acl = take_acl(r),
+                       .flags = r.i32(),
+                       .ttl_ms = op == OpCode::CreateTtl ? r.i64() : -1};
+  // A kind of node that does not exist is refused before the path is looked at.
+  const bool refused_anyway = create_kind(op, create.flags, create.ttl_ms) == std::nullopt;
+  if (!path.has_value() && !refused_anyway) r.refuse();
+  return create;
 }
 
 // ZooKeeper makes a new operation out of a multi's, and goes by the flags in that.

@@ -27,7 +27,7 @@ constexpr bool needs_quiet =
     is_one_of<T, CheckWatchesRequest, RemoveWatchesRequest, AddWatchRequest, WhoAmIRequest, SetWatchesRequest>;
 
 template <class T>
-constexpr bool is_barrier = is_one_of<T, SyncRequest, SetWatchesRequest, ReconfigRequest>;
+constexpr bool is_barrier = is_one_of<T, PingRequest, SyncRequest, SetWatchesRequest, ReconfigRequest>;
 
 // What a member without a leader cannot do (reference: ReadOnlyRequestProcessor).
 template <class T>
@@ -63,7 +63,7 @@ bool Connection::begin(std::string_view packet) {
     close("a packet without a header");
     return true;
   }
-  if (needs_quiet_body(request.body) && !answers_.all_but_pings_answered()) return false;
+  if (needs_quiet_body(request.body) && !answers_.all_answered()) return false;
   if (!read_only_ && heard_round_ != service_.liveness.round()) {
     reported_round_ = std::exchange(heard_round_, service_.liveness.round());
     service_.liveness.heard(session_);
@@ -212,7 +212,7 @@ void Connection::run(Number number, const MultiReadRequest& request) {
 
 void Connection::run(Number number, const SyncRequest& request) {
   std::optional<std::string> path;
-  if (request.path) path = java_text(*request.path);
+  if (request.path) path = jute_text(java_text(*request.path));
   service_.client.sync(
       [service = &service_, id = id_, number, path = std::move(path)](const node::Answer<store::Revision>& answer) {
         if (Connection* connection = service->owner.find(id)) connection->on_synced(number, answer.has_value(), path);
