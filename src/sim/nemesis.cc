@@ -160,9 +160,15 @@ void Nemesis::disks() {
 
 // One machine in a world's life, and only where the others are a quorum without it. What was damaged may be found at
 // the next start only.
-void Nemesis::rot() {
+// The others are a quorum without it, and all of them are there: one whose addition nobody has heard of does not run.
+bool Nemesis::spares_a_voter() const {
   const std::set<MachineId> voters = world_.observer().voters();
-  if (rotten_ || voters.size() < 3) return;
+  const auto there = [this](MachineId one) { return world_.wanted(one); };
+  return world_.observer().settled() && voters.size() >= 3 && std::ranges::all_of(voters, there);
+}
+
+void Nemesis::rot() {
+  if (rotten_ || !spares_a_voter()) return;
   const MachineId machine = anybody();
   Member& member = world_.member(machine);
   if (member.running()) member.kill();

@@ -39,6 +39,7 @@ class Nemesis {
   void people();
   void lose_power();
   void partition();
+  bool spares_a_voter() const;
   void rot();
 
   World& world_;

@@ -69,6 +69,8 @@ class Observer {
   uint64_t term() const { return term_; }
   // Of the committed configuration.
   std::set<MachineId> voters() const;
+  // No change of the members is under way, as far as the leader's log says.
+  bool settled() const { return !quorums().empty(); }
 
   // Looks at every disk as it would be after a power failure now (core D2, S4, thesis 3.8).
   void examine_disks();
