@@ -2,8 +2,9 @@
 
 Few paths, few identities and much that is wrong, so that requests collide and every refusal is met. What the two
 servers are known to do differently is kept out here where it can be (zookeeper_differential.Plan does the rest), and
-what ends the original: a stand-alone check, a TTL of -1 for a node without one, reads of /zookeeper/config, limits
-below /zookeeper/quota, ends of TTL nodes and containers.
+what ends the original: a stand-alone check, a TTL of -1 for a node without one, a recursive watch of no path (its
+connection cannot be closed any more), reads of /zookeeper/config, limits below /zookeeper/quota, ends of TTL nodes and
+containers.
 """
 
 import random
@@ -214,7 +215,8 @@ class Script:
     _remove_watches = _check_watches
 
     def _add_watch(self):
-        return self.path(bad=2), self.rng.choice([0, 0, 1, 1]) if self.chance(95) else self.rng.choice([2, -1, 7])
+        path, mode = self.path(bad=2), self.rng.choice([0, 0, 1, 1] if self.chance(95) else [2, -1, 7])
+        return ("" if path is None and mode == 1 else path), mode
 
     def _paths(self):
         return tuple(self.path(bad=0) for _ in range(self.rng.randrange(3)))
