@@ -592,8 +592,8 @@ _CHANGES_ACLS = ("create", "create2", "create_container", "create_ttl", "set_acl
 
 
 def _behind_each_set_acl(calls):
-    """What is sent in one piece: ZooKeeper checks what is right behind a set_acl by the old list or by the new one, as it
-    happens (its PrepRequestProcessor keeps no list of changes that are under way)."""
+    """What is sent in one piece: ZooKeeper checks what is right behind a set_acl by the old list or by the new one, as
+    it happens (its PrepRequestProcessor keeps no list of changes that are under way)."""
     parts = [[]]
     for call in calls:
         parts[-1].append(call)

@@ -165,7 +165,7 @@ void Raft::Core::on_message(NodeId from, const HeartbeatReply& reply) {
 }
 
 // The peer is there but has not answered what it was sent a while ago: perhaps the message was lost, perhaps it is on
-// its way still, perhaps the peer's disk hangs. An empty request asks, and is refused if something before it is missing.
+// its way still, perhaps the peer's disk hangs. An empty request asks, and is refused if what is before it is missing.
 // A probe takes its entries, and newer ones, with it again ever more rarely: on a slow connection they would stand in
 // line behind themselves.
 void Raft::Core::retry_lost_appends(Peer& peer) {
