@@ -614,6 +614,7 @@ class Healthy(threading.Thread):
         for i in range(len(self._held)):
             if not self._keeps_its_node(i):
                 self.complaints.append(f"/healthy{i} is gone")
+            self._held[i].call(zk.close_session())
         return self.complaints
 
 
