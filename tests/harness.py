@@ -25,7 +25,7 @@ started_servers = []
 
 
 def witan_binary():
-    return pathlib.Path(os.environ.get("WITAN_BIN", REPOSITORY / "build" / "release" / "witan"))
+    return pathlib.Path(os.environ.get("WITAN_BIN", REPOSITORY / "build" / "release" / "witan")).absolute()
 
 
 def require_witan():
