@@ -171,14 +171,13 @@ void Raft::Core::on_message(NodeId from, const HeartbeatReply& reply) {
 void Raft::Core::retry_lost_appends(Peer& peer) {
   const bool waits = peer.flow == Flow::Probe ? peer.probing : peer.flow == Flow::Replicate && !peer.window.empty();
   if (!waits) return;
-  if (peer.flow == Flow::Probe && peer.asked == peer.most_asked) {
+  if (peer.flow == Flow::Probe && peer.asked++ == peer.most_asked) {
     peer.probing = false;
     peer.asked = 0;
     peer.most_asked *= 2;
     return;
   }
   if (!log_.term_at(peer.next - 1)) return begin_snapshot(peer);
-  ++peer.asked;
   send_entries(peer, {});
 }
 

@@ -158,15 +158,14 @@ void Nemesis::disks() {
   if (draw(rates.rot)) rot();
 }
 
-// One machine in a world's life, and only where the others are a quorum without it. What was damaged may be found at
-// the next start only.
-// The others are a quorum without it, and all of them are there: one whose addition nobody has heard of does not run.
+// Whichever is lost, the others are a quorum and all of them are there: one whose addition nobody has heard of is not.
 bool Nemesis::spares_a_voter() const {
   const std::set<MachineId> voters = world_.observer().voters();
   const auto there = [this](MachineId one) { return world_.wanted(one); };
   return world_.observer().settled() && voters.size() >= 3 && std::ranges::all_of(voters, there);
 }
 
+// One machine in a world's life. What was damaged may be found at the next start only.
 void Nemesis::rot() {
   if (rotten_ || !spares_a_voter()) return;
   const MachineId machine = anybody();

@@ -57,7 +57,7 @@ void Liveness::send() {
   reported_ = std::exchange(heard_, {});
   std::ranges::move(std::exchange(waiting_, {}), std::back_inserter(reporting_));
   under_way_ = true;
-  ++round_;
+  sent_round_ = round_++;
   sent_ = loop_.now();
   client_.renew_sessions(reported_, [this, alive = alive_](node::Answer<std::vector<store::LeaseId>> answer) {
     if (*alive) on_answer(answer);
@@ -69,10 +69,11 @@ void Liveness::on_answer(const node::Answer<std::vector<store::LeaseId>>& answer
   if (!answer) {
     heard_.insert(heard_.end(), reported_.begin(), reported_.end());
     std::ranges::move(std::exchange(reporting_, {}), std::back_inserter(waiting_));
-    return schedule(options_.interval);
+    if (!heard_.empty() || !waiting_.empty()) schedule(options_.interval);
+    return;
   }
   acknowledged_ = sent_;
-  acknowledged_round_ = round_ - 1;
+  acknowledged_round_ = sent_round_;
   reported_.clear();
   const std::vector<RequestKey> confirmed = std::exchange(reporting_, {});
   // Whoever was heard of since was heard of after this report left.
@@ -91,9 +92,20 @@ void Liveness::watch_patience(Instant until) {
 
 // Sessions differ in how long they can wait: those with the least are let go first.
 void Liveness::on_patience() {
+  patience_timer_ = 0;
   const Instant next = loop_.now() + options_.patience / 2;
-  watch_patience(next);
-  sink_.on_cut_off(next - unheard_since_);
+  sink_.on_cut_off(next - unheard_since_) ? watch_patience(next) : forget();
+}
+
+// Nobody is left. Who was heard of so long ago is not reported any more, or a session whose client is gone would live
+// on by it.
+void Liveness::forget() {
+  unheard_since_ = Instant::never();
+  heard_.clear();
+  reported_.clear();
+  waiting_.clear();
+  reporting_.clear();
+  ++round_;
 }
 
 }  // namespace witan::api::zookeeper

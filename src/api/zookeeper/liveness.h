@@ -29,8 +29,8 @@ class LivenessSink {
   virtual void on_ping_confirmed(RequestKey ping) = 0;
   virtual void on_session_ended(store::LeaseId session) = 0;
   // No report was acknowledged lately, and it will have been `by_then` before this is said again: the connection of a
-  // session that cannot wait so long is to be closed.
-  virtual void on_cut_off(Duration by_then) = 0;
+  // session that cannot wait so long is to be closed. Returns whether any session waits on.
+  virtual bool on_cut_off(Duration by_then) = 0;
 };
 
 class Liveness {
@@ -59,6 +59,7 @@ class Liveness {
   void on_answer(const node::Answer<std::vector<store::LeaseId>>& answer);
   void watch_patience(Instant until);
   void on_patience();
+  void forget();
 
   env::Loop& loop_;
   node::Client& client_;
@@ -71,9 +72,10 @@ class Liveness {
   uint64_t round_ = 1;
   bool under_way_ = false;
   Instant sent_{};                            // the last report
+  uint64_t sent_round_ = 0;                   // and who is in it: those heard() in this round, or before
   Instant due_{};                             // the next one, while timer_ runs
   Instant acknowledged_{};                    // when the last report that was acknowledged had left
-  uint64_t acknowledged_round_ = 0;           // and who is in it: those heard() in this round
+  uint64_t acknowledged_round_ = 0;           // and its round
   Instant unheard_since_ = Instant::never();  // since when somebody waits for an acknowledgement
   env::TimerId timer_ = 0;
   env::TimerId patience_timer_ = 0;

@@ -165,17 +165,20 @@ void Server::on_ping_confirmed(RequestKey ping) {
 }
 
 // Clients find another member before their sessions run out there (core L6).
-void Server::on_cut_off(Duration by_then) {
+bool Server::on_cut_off(Duration by_then) {
   size_t closed = 0;
+  size_t left = 0;
   for (const uint32_t id : sorted_ids()) {
     Connection* connection = find(id);
-    if (connection->session().value == 0 || connection->is_read_only() || connection->can_wait(by_then)) continue;
-    connection->close("cut off from the leader");
-    ++closed;
+    if (connection->session().value == 0 || connection->is_read_only()) continue;
+    const bool waits = connection->can_wait(by_then);
+    ++(waits ? left : closed);
+    if (!waits) connection->close("cut off from the leader");
   }
-  if (closed == 0) return;
+  if (closed == 0) return left > 0;
   service_.log.warn(
       "the leader acknowledges no session: closed the connections of {} that cannot wait for it any longer", closed);
+  return left > 0;
 }
 
 void Server::on_view(const node::View& view) {

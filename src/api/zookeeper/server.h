@@ -74,7 +74,7 @@ class Server final : public node::Listener, private ConnectionOwner, private Wat
   // LivenessSink
   void on_ping_confirmed(RequestKey ping) override;
   void on_session_ended(store::LeaseId session) override;
-  void on_cut_off(Duration by_then) override;
+  bool on_cut_off(Duration by_then) override;
 
   std::vector<uint32_t> sorted_ids() const;
   void flush_dirty();

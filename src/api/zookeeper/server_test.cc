@@ -511,6 +511,53 @@ TEST_F(ServerTest, APingIsNotAnsweredOnAnotherSessionsReport) {
   EXPECT_THAT(xids(silent->take()), ElementsAre(-2));
 }
 
+TEST_F(ServerTest, WhatIsBehindAPingThatWaitsHappensBehindIt) {
+  const auto peer = join();
+  peer->call(OpCode::Create, create("/a"));
+  peer->call(OpCode::GetData, read_of("/a", true));
+  loop.advance(seconds(1));
+  client.leader_is_silent = true;
+  peer->send(-2, OpCode::Ping);
+  peer->send(7, OpCode::SetData, set("/a", "y"));
+  peer->pump();
+  loop.advance(milliseconds(1));
+  peer->pump();
+  EXPECT_THAT(peer->take(), IsEmpty());
+  client.answer_renewals();
+  peer->pump();
+  EXPECT_THAT(xids(peer->take()), ElementsAre(-2, -1, 7)) << "not even its event comes earlier";
+}
+
+TEST_F(ServerTest, APingDoesNotWaitForTheNextRegularReport) {
+  const auto lively = join();
+  const auto silent = join();
+  loop.advance(seconds(1));
+  lively->call(OpCode::Exists, read_of("/"));
+  loop.advance(milliseconds(1));
+  silent->send(-2, OpCode::Ping);
+  silent->pump();
+  EXPECT_THAT(silent->take(), IsEmpty());
+  loop.advance(milliseconds(10));
+  silent->pump();
+  EXPECT_THAT(xids(silent->take()), ElementsAre(-2));
+}
+
+// A report that fails is made again, but not for those whose connections have been closed meanwhile.
+TEST_F(ServerTest, WhoWasCutOffIsNotReportedLater) {
+  const auto peer = join(4000);
+  loop.advance(seconds(1));
+  client.leader_is_silent = true;
+  peer->call(OpCode::Exists, read_of("/"));
+  loop.advance(seconds(3));
+  peer->pump();
+  EXPECT_TRUE(peer->closed());
+  const size_t reports = client.renewals.size();
+  client.next_refusal = node::NotApplied{node::Refusal::NoLeader, ""};
+  client.answer_renewals();
+  loop.advance(seconds(3));
+  EXPECT_EQ(client.renewals.size(), reports);
+}
+
 TEST_F(ServerTest, SessionsAreReportedTogetherAndNotMoreOftenThanNeeded) {
   const auto one = join();
   const auto two = join();
