@@ -1,6 +1,7 @@
 #include "verify/session.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include <fmt/format.h>
@@ -59,7 +60,10 @@ class Judge {
   void take(const SessionEntry& entry) {
     switch (entry.what) {
       case SessionEntry::What::Open:
-      case SessionEntry::What::Attach: generation_ = entry.generation; break;
+      case SessionEntry::What::Attach:
+        generation_ = entry.generation;
+        begun_[generation_] = entry.when;
+        break;
       case SessionEntry::What::Write:
         if (entry.generation == generation_) entries_.push_back(&entry);
         break;
@@ -120,6 +124,10 @@ class Judge {
 
   bool fits(const Asked& asked, const SessionEntry& entry) const {
     if (asked.request->ops != entry.ops || entry.when < asked.request->sent) return false;
+    // Of two writes that look the same, the connection's generation tells which it is.
+    const SessionConnection& connection = session_.connections[asked.connection];
+    const Instant begun = begun_.at(entry.generation);
+    if (begun < connection.asked || begun > connection.answered) return false;
     if (asked.reply == nullptr) return true;
     return entry.when <= asked.reply->at && succeeded(asked) == entry.changed && entry.after <= asked.reply->zxid;
   }
@@ -322,6 +330,7 @@ class Judge {
   const SessionRules& rules_;
   std::vector<const SessionEntry*> entries_;  // its writes, but the stale ones
   uint64_t generation_ = 0;
+  std::map<uint64_t, Instant> begun_;  // of each generation
   std::optional<Instant> ended_;
   std::vector<Asked> asked_;  // in the order sent
   std::vector<Asked*> writes_;

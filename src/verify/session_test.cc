@@ -161,6 +161,16 @@ TEST(SessionChecker, AcceptsWhatNobodyAnswered) {
   other.connect();
   other.write({SessionStory::erase("/n/a")});  // and here it was
   EXPECT_KEPT(other.judge());
+  SessionStory twice;
+  twice.write({SessionStory::create("/n/a", "1")});
+  twice.ask(lost);
+  twice.connect();
+  twice.read(Kind::Data, "/n/a");
+  twice.ask(lost);
+  twice.commit({SessionStory::erase("/n/a")});  // the second: a read before it saw the node
+  twice.connect();
+  twice.read(Kind::Data, "/n/a");
+  EXPECT_KEPT(twice.judge());
 }
 
 TEST(SessionChecker, RejectsAZxidThatGoesBack) {

@@ -20,7 +20,6 @@ class SessionStory {
     session.name = "client";
     session.id = kId;
     session.timeout = seconds(1);
-    log.push_back({.what = SessionEntry::What::Open, .session = kId, .generation = 1, .after = 1, .when = at()});
     connect();
     write({create("/n", "root")});
   }
@@ -33,13 +32,11 @@ class SessionStory {
     connection.last_zxid = told_;
     tick();
     connection.answered = at();
-    if (session.connections.size() > 1) {
-      log.push_back({.what = SessionEntry::What::Attach,
-                     .session = kId,
-                     .generation = ++generation,
-                     .after = truth.revision(),
-                     .when = at()});
-    }
+    log.push_back({.what = generation == 0 ? SessionEntry::What::Open : SessionEntry::What::Attach,
+                   .session = kId,
+                   .generation = ++generation,
+                   .after = truth.revision(),
+                   .when = at()});
     return connection;
   }
   static NodeOp create(std::string path, std::string value) {
@@ -155,7 +152,7 @@ class SessionStory {
   Truth truth;
   std::vector<SessionEntry> log;
   SessionHistory session;
-  uint64_t generation = 1;
+  uint64_t generation = 0;
   int64_t now_ms = 0;
 
  private:
