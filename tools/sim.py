@@ -40,6 +40,14 @@ FOUND_WITHIN = {
     "watch-set-again-forgets": 20,
 }
 
+# These need one leader after another at its moment. Of the seeds only the worlds that have nothing else are run: the
+# others could only find them earlier.
+FOUND_IN_SHORT_REIGNS_WITHIN = {
+    "commit-old-term-by-counting": 600,
+    "reused-read-index-id": 600,
+    "ticket-without-term": 600,
+}
+
 
 class Summary:
     def __init__(self):
@@ -199,19 +207,19 @@ def bugs():
     return [line.split("\t")[0] for line in listed.stdout.splitlines()]
 
 
-def find_bug(name, limit):
+def find_bug(name, limit, *only):
     """The number of seeds from 1 on that it took, and the rules that were broken; None when it was not found."""
     done = subprocess.run(
-        [program("planted"), "1", str(limit), "--json", "--stop", "--bug", name],
+        [program("planted"), "1", str(limit), "--json", "--stop", *only, "--bug", name],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
     )
     worlds = [json.loads(line) for line in done.stdout.splitlines()]
     if done.returncode not in (0, 1):
         said = [line for line in done.stderr.splitlines() if "CHECK failed" in line]
-        return len(worlds) + 1, said[:1] or [f"the process died with status {done.returncode}"]
+        return (worlds[-1]["seed"] if worlds else 0) + 1, said[:1] or [f"the process died with status {done.returncode}"]
     if not worlds or not worlds[-1]["violations"]:
         return None
-    return len(worlds), sorted(set(worlds[-1]["violations"]))
+    return worlds[-1]["seed"], sorted(set(worlds[-1]["violations"]))
 
 
 def stories_that_notice(name):
@@ -242,8 +250,7 @@ def test_bugs(tally):
         stories = stories_that_notice(name)
         say(f"planted {name}: {', '.join(stories) if stories else 'NO STORY FAILS'}")
         tally.add(f"planted bug {name}, by stories", bool(stories))
-        if name not in FOUND_WITHIN:
-            continue
-        found = find_bug(name, FOUND_WITHIN[name])
+        limit = FOUND_WITHIN.get(name) or FOUND_IN_SHORT_REIGNS_WITHIN[name]
+        found = find_bug(name, limit, *([] if name in FOUND_WITHIN else ["--short-reigns"]))
         say(f"planted {name}: " + (f"seed {found[0]}: {', '.join(found[1])}" if found else "NOT FOUND by seeds"))
-        tally.add(f"planted bug {name}, within {FOUND_WITHIN[name]} seeds", found is not None)
+        tally.add(f"planted bug {name}, within {limit} seeds", found is not None)

@@ -41,7 +41,8 @@ namespace {
 class KvClient final : public Workload {
  public:
   KvClient(Ground ground, MachineId machine, int number, History& history, Rng rng)
-      : Workload(ground, machine, fmt::format("kv{}", number), history, std::move(rng)), number_(number) {}
+      : Workload(ground, machine, fmt::format("kv{}", number), history, std::move(rng)), number_(number),
+        only_reads_(static_cast<size_t>(number) < ground.plan.kv_readers) {}
 
   void start() override { think(); }
   std::string unsettled(const verify::Truth&) const override { return busy_ ? name_ + ": an answer" : ""; }
@@ -70,6 +71,7 @@ class KvClient final : public Workload {
   }
 
   const int number_;
+  const bool only_reads_;
   uint64_t written_ = 0;
   bool busy_ = false;
   int64_t last_revision_ = 1;
@@ -137,6 +139,7 @@ verify::Operation KvClient::draw_register() {
 }
 
 verify::Operation KvClient::draw() {
+  if (only_reads_) return draw_range();
   const uint64_t dice = rng_.below(100);
   if (dice < 15) return draw_register();
   if (dice < 45) return draw_put();

@@ -17,13 +17,14 @@ namespace witan::sim {
 namespace {
 
 constexpr const char* kUsage =
-    "usage: witan-sim FIRST [COUNT] [--twice N] [--trace] [--json] [--stop] [--bug NAME]\n"
+    "usage: witan-sim FIRST [COUNT] [--twice N] [--trace] [--json] [--stop] [--short-reigns] [--bug NAME]\n"
     "       witan-sim --list-bugs\n"
     "  runs the worlds of the seeds FIRST, FIRST + 1, ...\n"
     "  --twice N  every Nth world twice, comparing event by event\n"
     "  --trace    prints what members log as it happens\n"
     "  --json     one line of JSON a world\n"
     "  --stop     after the first world that fails\n"
+    "  --short-reigns  only those of these worlds that have leaders falling one after another and nothing else\n"
     "  --bug NAME with a deliberate bug (a build of the preset `planted` has them)\n";
 
 uint64_t current_seed = 0;  // for whoever reads why the process died
@@ -35,6 +36,7 @@ struct Options {
   bool trace = false;
   bool json = false;
   bool stop = false;
+  bool short_reigns = false;
   bool list_bugs = false;
 };
 
@@ -50,6 +52,8 @@ std::optional<Options> parse(int argc, char** argv) {
 
     } else if (word == "--stop") {
       options.stop = true;
+    } else if (word == "--short-reigns") {
+      options.short_reigns = true;
     } else if (word == "--list-bugs") {
       options.list_bugs = true;
     } else if (word == "--bug" && i + 1 < argc) {
@@ -119,6 +123,7 @@ std::optional<verify::Violation> compare(const Plan& plan, World& first) {
 bool run_seed(uint64_t seed, const Options& options) {
   current_seed = seed;
   const Plan plan = draw_plan(seed);
+  if (options.short_reigns && !plan.short_reigns) return true;
   if (!options.json) fmt::print("seed {}: {}\n", seed, describe(plan));
   World world(plan);
   world.journal().print_all(options.trace);

@@ -97,12 +97,20 @@ void draw_faults(Rng rng, FaultRates& faults) {
 }
 
 // What takes one leader after another, each at its moment, is lost among all other faults: some worlds have nothing
-// else, and clients that are busy enough to be there.
+// else, and clients that are busy enough to be there. In half of these a leader sends one entry at a time, so that it
+// can fall between two of them, on machines that are fast enough for it.
 void draw_short_reigns(Rng rng, Plan& plan) {
   if (plan.members == 1 || !rng.chance(1, 6)) return;
+  plan.short_reigns = true;
   plan.faults = {.transfer = 60, .succession = 100};
-  plan.kv_clients = 6;
+  plan.kv_clients = 8;
+  plan.kv_readers = 4;
   plan.think = milliseconds(10);
+  if (!rng.chance(1, 2)) return;
+  plan.append_bytes = 1;
+  plan.inflight_messages = 1;
+  plan.disk_time = std::min<Duration>(plan.disk_time, std::chrono::microseconds(300));
+  plan.network.most_delay = std::min<Duration>(plan.network.most_delay, milliseconds(1));
 }
 
 }  // namespace

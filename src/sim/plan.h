@@ -38,6 +38,7 @@ struct FaultRates {
 struct Plan {
   uint64_t seed = 0;
   size_t members = 3;
+  bool short_reigns = false;  // nothing but leaders that fall, one after another
   bool permute = true;
   bool one_loop = false;  // consensus, state and API share one
   size_t api_loops = 1;
@@ -58,6 +59,7 @@ struct Plan {
   size_t watch_buffer_bytes = size_t{64} << 10;
 
   size_t kv_clients = 4;
+  size_t kv_readers = 0;  // so many of them only read
   size_t watchers = 3;
   size_t lease_clients = 2;
   size_t lock_clients = 2;

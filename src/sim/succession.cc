@@ -25,13 +25,14 @@ Succession::~Succession() { world_.observer().listen(nullptr); }
 
 void Succession::begin() {
   // Some rows have a custom of their own, so that one moment follows the other often enough.
-  custom_ = rng_.chance(1, 2) ? std::optional(static_cast<Moment>(rng_.below(4))) : std::nullopt;
+  custom_.reset();
+  if (rng_.chance(2, 3)) custom_ = {static_cast<Moment>(rng_.below(4)), static_cast<Moment>(rng_.below(4))};
   peaceful_ = rng_.chance(1, 4);
   begin(2 + rng_.below(8));
 }
 
 void Succession::begin_with_heir() {
-  custom_ = Moment::Later;
+  custom_ = {Moment::Later, Moment::Later};
   peaceful_ = true;
   begin(2);
 }
@@ -50,10 +51,16 @@ void Succession::stop() {
 
 void Succession::finish() {
   left_ = 0;
-  ++moves_;
-  giving_away_ = falls_ = asked_late_ = 0;
+  asked_late_ = 0;
+  move_on();
   while (!out_.empty()) let_in_oldest();
   world_.tell_clients();
+}
+
+void Succession::move_on() {
+  ++moves_;
+  giving_away_ = falls_ = 0;
+  world_.network().set_slowness(1);
 }
 
 template <class What>
@@ -72,8 +79,7 @@ bool Succession::out(MachineId machine) const { return std::ranges::find(out_, m
 
 // By its own doing, or by a blow.
 void Succession::arrange(MachineId leader) {
-  ++moves_;
-  falls_ = 0;
+  move_on();
   if (!rng_.chance(peaceful_ ? 9 : 1, 10)) return fall(leader, false);
   std::vector<MachineId> heirs;
   for (const MachineId machine : world_.observer().voters()) {
@@ -82,6 +88,8 @@ void Succession::arrange(MachineId leader) {
   if (heirs.empty()) return fall(leader, false);
   giving_away_ = leader;
   nemesis_.say("is to hand over", leader);
+  // On slow lines more is under way when the heir campaigns.
+  if (rng_.chance(1, 2)) world_.network().set_slowness(rng_.between(2, 50));
   keeper_.move_leader(heirs[rng_.below(heirs.size())]);
   unless_moved(world_.plan().election / 2, [this, leader] { fall(leader, false); });
 }
@@ -107,8 +115,7 @@ Succession::Fall Succession::draw_fall(bool by_heir) {
 }
 
 void Succession::fall(MachineId leader, bool by_heir) {
-  ++moves_;
-  giving_away_ = falls_ = 0;
+  move_on();
   if (left_ <= 1 || !world_.wanted(leader) || may_be_out() == 0) return finish();
   --left_;
   // The others must be able to go on, so whoever is out longest comes back.
@@ -131,6 +138,7 @@ void Succession::fall(MachineId leader, bool by_heir) {
   // Back before it must know that it does not lead any more: what it missed arrives all at once.
   if (by_heir && rng_.chance(1, 2)) {
     asked_late_ = leader;
+    late_commits_ = 1 + rng_.below(6);
   } else if (rng_.chance(1, by_heir ? 2 : 6)) {
     world_.scheduler().after(Duration(rng_.between(0, world_.plan().election.count())), [this, leader] {
       if (out(leader)) let_in(leader);
@@ -155,26 +163,27 @@ void Succession::standing(MachineId machine, const raft::Standing& standing) {
 }
 
 Succession::Moment Succession::draw_moment() {
-  if (custom_ && rng_.chance(3, 4)) return *custom_;
+  if (custom_ && rng_.chance(3, 4)) return (*custom_)[left_ % 2];
   return static_cast<Moment>(rng_.below(4));
 }
 
 void Succession::risen(MachineId leader) {
-  ++moves_;
-  giving_away_ = falls_ = 0;
+  move_on();
   if (!world_.wanted(leader)) return finish();
   const std::deque<Out> before = out_;
   for (const Out& one : before) {
     if (one.machine == leader) let_in(leader);
     if (one.stalled) end_of_stall(one.machine);
-    if (one.machine != leader && rng_.chance(1, peaceful_ ? 10 : 4)) let_in(one.machine);
+    if (one.machine != leader && one.machine != asked_late_ && rng_.chance(1, peaceful_ ? 10 : 4)) let_in(one.machine);
   }
+  const Duration election = world_.plan().election;
+  // Before something else happens, its predecessor is asked.
+  if (asked_late_ != 0) return unless_moved(election, [this, leader] { arrange(leader); });
   if (rng_.chance(1, 4)) {
     trade_places(leader);
   } else if (!peaceful_ || rng_.chance(1, 4)) {
     strike_bystanders(leader);
   }
-  const Duration election = world_.plan().election;
   switch (draw_moment()) {
     case Moment::AtOnce: return arrange(leader);
     case Moment::Soon: return unless_moved(Duration(rng_.between(0, 50'000'000)), [this, leader] { arrange(leader); });
@@ -189,7 +198,7 @@ void Succession::risen(MachineId leader) {
 
 // The first that a leader commits is what the members did not all see begin.
 void Succession::committed() {
-  if (asked_late_ != 0 && world_.observer().leader() != asked_late_) {
+  if (asked_late_ != 0 && world_.observer().leader() != asked_late_ && --late_commits_ == 0) {
     ask_late(std::exchange(asked_late_, 0));
   }
   if (falls_ == 0 || --commits_ > 0) return;

@@ -7,6 +7,7 @@
 // Every part of it ends by itself (docs/guarantees/faults.md).
 #pragma once
 
+#include <array>
 #include <deque>
 #include <optional>
 
@@ -59,6 +60,7 @@ class Succession final : private Observer::Listener {
   void join(MachineId machine);
   void end_of_stall(MachineId machine);
   void take_sides(MachineId old);
+  void move_on();
   void finish();
   static void turn(Workload& workload, const std::vector<const Member*>& members);
   Fall draw_fall(bool by_heir);
@@ -77,14 +79,15 @@ class Succession final : private Observer::Listener {
   size_t left_ = 0;     // reigns to come; 0: nothing is under way
   uint64_t moves_ = 0;  // what has happened so far, so that a plan for something else is known to be void
   uint64_t term_ = 0;   // of the newest leader that was seen to rise
-  std::optional<Moment> custom_;
-  bool peaceful_ = false;      // in this row leaders hand over to their heirs, mostly
-  std::deque<Out> out_;        // the oldest first
-  MachineId last_out_ = 0;     // led, and fell last
-  MachineId asked_late_ = 0;   // fell to its heir, and is asked when that one has committed something
-  MachineId giving_away_ = 0;  // leads, and was asked to hand over
-  MachineId falls_ = 0;        // leads, and falls when ...
-  size_t commits_ = 0;         // ... so many more entries are committed
+  std::optional<std::array<Moment, 2>> custom_;  // of every other reign, mostly
+  bool peaceful_ = false;                        // in this row leaders hand over to their heirs, mostly
+  std::deque<Out> out_;                          // the oldest first
+  MachineId last_out_ = 0;                       // led, and fell last
+  MachineId asked_late_ = 0;                     // fell to its heir, and is asked when ...
+  size_t late_commits_ = 0;                      // ... so many entries are committed without it
+  MachineId giving_away_ = 0;                    // leads, and was asked to hand over
+  MachineId falls_ = 0;                          // leads, and falls when ...
+  size_t commits_ = 0;                           // ... so many more entries are committed
 };
 
 }  // namespace witan::sim
