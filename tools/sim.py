@@ -43,9 +43,9 @@ FOUND_WITHIN = {
 # These need one leader after another at its moment. Of the seeds only the worlds that have nothing else are run: the
 # others could only find them earlier.
 FOUND_IN_SHORT_REIGNS_WITHIN = {
-    "commit-old-term-by-counting": 600,
-    "reused-read-index-id": 600,
-    "ticket-without-term": 600,
+    "commit-old-term-by-counting": 1800,
+    "reused-read-index-id": 1800,
+    "ticket-without-term": 1800,
 }
 
 
@@ -216,7 +216,8 @@ def find_bug(name, limit, *only):
     worlds = [json.loads(line) for line in done.stdout.splitlines()]
     if done.returncode not in (0, 1):
         said = [line for line in done.stderr.splitlines() if "CHECK failed" in line]
-        return (worlds[-1]["seed"] if worlds else 0) + 1, said[:1] or [f"the process died with status {done.returncode}"]
+        last = worlds[-1]["seed"] if worlds else 0
+        return last + 1, said[:1] or [f"the process died with status {done.returncode}"]
     if not worlds or not worlds[-1]["violations"]:
         return None
     return worlds[-1]["seed"], sorted(set(worlds[-1]["violations"]))
