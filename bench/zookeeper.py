@@ -24,8 +24,7 @@ import zookeeper_server
 
 SOURCE = pathlib.Path(__file__).resolve().parent / "zookeeper" / "load.c"
 WARM_UP_S = 0.3
-# name -> (connections, requests under way on each)
-SHAPES = {"4 connections x 64 requests": (4, 64), "1 connection x 1 request": (1, 1)}
+SHAPES = "4x64,4x1000,1x1"  # connections, and requests under way on each
 OPERATIONS = {"set": "setData", "create": "create", "get": "getData", "mix": "70 % getData, 30 % setData"}
 KINDS = ("zookeeper", "witan")
 FIGURES = {"per_second": "requests/s", "p50_us": "p50 µs", "p99_us": "p99 µs", "cpu_us": "CPU µs/request",
@@ -46,17 +45,33 @@ def arguments():
     p.add_argument("--parts", default="speed,memory", help="comma separated (default %(default)s)")
     p.add_argument("--only", choices=KINDS, help="one server instead of both")
     p.add_argument("--nodes", type=int, default=1_000_000, help="nodes of the memory part (default 1000000)")
-    p.add_argument("--heap-mb", type=int, default=1024, help="ZooKeeper's -Xmx, in MiB (default 1024)")
+    p.add_argument("--heap-mb", type=int, default=1024,
+                   help="ZooKeeper's -Xmx, in MiB; 0: none, as Debian starts it (default 1024)")
+    p.add_argument("--shapes", default=SHAPES,
+                   help="connections x requests on each, comma separated (default %(default)s)")
     p.add_argument("--dir", help="where the data goes (default: a temporary directory on the disk of /var/tmp)")
     p.add_argument("--json", action="store_true", help="one JSON document instead of tables")
     options = p.parse_args()
     options.kinds = [options.only] if options.only else list(KINDS)
+    options.shapes = [shape_of(text, p) for text in options.shapes.split(",")]
     options.sizes = [int(size) for size in options.members.split(",")]
     options.operations = options.operations.split(",")
     options.parts = options.parts.split(",")
     if unknown := set(options.operations) - set(OPERATIONS) | set(options.parts) - {"speed", "memory"}:
         p.error(f"not understood: {', '.join(sorted(unknown))}")
     return options
+
+
+def shape_of(text, parser):
+    connections, _, requests = text.partition("x")
+    if not (connections.isdigit() and requests.isdigit() and int(connections) > 0 and int(requests) > 0):
+        parser.error(f"{text!r} is no shape; as in 4x64")
+    return int(connections), int(requests)
+
+
+def name_of(shape):
+    connections, requests = shape
+    return f"{connections} connection{'s' * (connections > 1)} x {requests} request{'s' * (requests > 1)}"
 
 
 def compiled(folder):
@@ -106,7 +121,7 @@ def started(kind, size, folder, options):
     """A cluster that serves, in a directory of its own."""
     directory = tempfile.mkdtemp(dir=folder)
     return zookeeper_server.Cluster(
-        kind, size, directory, zookeeper_server.Options(heap_mb=options.heap_mb, durable=True)).start()
+        kind, size, directory, zookeeper_server.Options(heap_mb=options.heap_mb or None, durable=True)).start()
 
 
 def disposed(cluster):
@@ -125,10 +140,11 @@ def speed_of_size(size, load, folder, options):
         for kind, cluster in clusters.items():
             for operation in options.operations:
                 _servers.progress(f"{kind}, {size} member(s): warming up")
-                load.measure(cluster, operation, next(iter(SHAPES.values())), 2)
+                load.measure(cluster, operation, options.shapes[0], 2)
         for number in range(options.rounds):
             for operation in options.operations:
-                for name, shape in SHAPES.items():
+                for shape in options.shapes:
+                    name = name_of(shape)
                     for kind, cluster in clusters.items():
                         _servers.progress(f"{kind}, {size} member(s), round {number + 1} of {options.rounds}:"
                                           f" {operation}, {name}")
@@ -159,13 +175,13 @@ def memory_of(kind, load, folder, options):
         pid = cluster[0].pid
         found = {"server": kind, "nodes": options.nodes, "empty_bytes": _servers.resident_memory(pid)}
         _servers.progress(f"{kind}: making {options.nodes} nodes")
-        filled = load.run(cluster, "fill", next(iter(SHAPES.values())), "--count", options.nodes, timeout_s=900)
+        filled = load.run(cluster, "fill", options.shapes[0], "--count", options.nodes, timeout_s=900)
         found["fill_s"] = filled["seconds"]
         found["fill_cpu_s"] = filled["server_cpu_s"]
         found["memory_bytes"] = _servers.resident_memory(pid)
         found["peak_bytes"] = _servers.peak_memory(pid)
         if kind == "zookeeper":
-            found["heap_bytes"] = options.heap_mb * 2**20
+            found["heap_bytes"] = options.heap_mb * 2**20 or None
             if collect_garbage(pid):
                 found["collected_bytes"] = _servers.resident_memory(pid)
         return found
@@ -192,11 +208,15 @@ def memory_ratio(memory):
     return by_kind["witan"]["memory_bytes"] / by_kind["zookeeper"]["memory_bytes"]
 
 
+def heap_text(options):
+    return f"-Xmx{options.heap_mb}m" if options.heap_mb else "the heap that Java takes by itself"
+
+
 def speed_table(rows, options):
     """For people: both servers, then what one is of the other."""
     compared = {(r["members"], r["operation"], r["shape"]): r for r in ratios(rows)}
     print(f"{_servers.machine()}; {options.rounds} rounds each in turns, medians; {options.seconds:g} s each;"
-          f" value {options.value_bytes} bytes; ZooKeeper with -Xmx{options.heap_mb}m; client on the same machine")
+          f" value {options.value_bytes} bytes; ZooKeeper with {heap_text(options)}; client on the same machine")
     print(f"{'':66}" + "".join(f"{head:>16}" for head in FIGURES.values()))
     for row in rows:
         label = f"{row['members']} x {row['server']:9} {OPERATIONS[row['operation']]}, {row['shape']}"
@@ -212,7 +232,7 @@ def memory_table(memory, options):
     for m in memory:
         further = []
         if "heap_bytes" in m:
-            further.append(f"-Xmx{options.heap_mb}m")
+            further.append(heap_text(options))
         if "collected_bytes" in m:
             further.append(f"{m['collected_bytes'] / mib:,.0f} MiB after a full collection")
         print(f"{m['server']:9} {m['nodes']:,} nodes of {options.value_bytes} bytes: {m['memory_bytes'] / mib:,.0f} MiB"

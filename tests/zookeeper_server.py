@@ -37,7 +37,7 @@ class Options(harness.Options):
     extended_types: bool = True
     container_check_ms: int = 60_000
     durable: bool = False
-    heap_mb: int = 256
+    heap_mb: int | None = 256  # None: what Java takes by itself, as where Debian's scripts start it
     properties: tuple = ()  # further lines of the original's zoo.cfg
 
 
@@ -80,7 +80,8 @@ class RealZooKeeper(harness.Server):
         config = self.directory / "zoo.cfg"
         config.write_text("\n".join(self._configuration()) + "\n")
         return [
-            JAVA, f"-Xmx{o.heap_mb}m", *([] if o.durable else [*QUICK_START, "-Dzookeeper.forceSync=no"]),
+            JAVA, *([] if o.heap_mb is None else [f"-Xmx{o.heap_mb}m"]),
+            *([] if o.durable else [*QUICK_START, "-Dzookeeper.forceSync=no"]),
             "-Dfile.encoding=UTF-8", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             f"-Dzookeeper.extendedTypesEnabled={str(o.extended_types).lower()}",
             f"-Dznode.container.checkIntervalMs={o.container_check_ms}",

@@ -35,7 +35,7 @@ FOUND_WITHIN = {
     "non-idempotent-replay": 200,
     "lock-without-recheck": 50,
     "duplicate-forward": 50,
-    "session-move-ignored": 100,
+    "session-move-ignored": 300,
     "read-overtakes-own-write": 20,
     "watch-set-again-forgets": 20,
 }

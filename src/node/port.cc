@@ -34,9 +34,9 @@ void Port::receive(std::vector<Delivery> deliveries) {
     run_.clear();
   };
   for (Delivery& delivery : deliveries) {
-    if (auto* batch = std::get_if<store::ChangeBatchPtr>(&delivery)) {
-      backlog_->bytes.fetch_sub((*batch)->bytes, std::memory_order_relaxed);
-      run_.push_back(std::move(*batch));
+    if (auto* news = std::get_if<News>(&delivery)) {
+      backlog_->bytes.fetch_sub(news->bytes, std::memory_order_relaxed);
+      run_.push_back(std::move(news->batch));
       continue;
     }
     end_run();

@@ -38,6 +38,10 @@ using Submission = std::variant<ProposalRequest, ReadRequest, StateTask>;
 
 // ---- And back -----------------------------------------------------------------------------------
 
+struct News {
+  store::ChangeBatchPtr batch;
+  size_t bytes = 0;  // in the backlog
+};
 struct ProposalReply {
   Function<void(Outcome)> done;
   Outcome outcome;
@@ -55,8 +59,7 @@ struct Attached {
   View view;
 };
 struct Stopping {};
-using Delivery =
-    std::variant<store::ChangeBatchPtr, ProposalReply, ReadReply, Gap, View, Attached, Stopping, Task, SessionNews>;
+using Delivery = std::variant<News, ProposalReply, ReadReply, Gap, View, Attached, Stopping, Task, SessionNews>;
 
 // Bytes of change batches that were posted to a loop and not yet handled there. Written by both sides.
 struct Backlog {

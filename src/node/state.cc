@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "store/history.h"
 
 namespace witan::node {
 namespace {
@@ -258,6 +259,7 @@ void State::deliver(PortId port, Delivery delivery) {
 }
 
 void State::fan_out(const store::ChangeBatchPtr& batch) {
+  const size_t bytes = store::batch_bytes_of(*batch);
   for (Outlet& outlet : outlets_) {
     if (!outlet.attached) continue;
     const size_t waiting = outlet.backlog->bytes.load(std::memory_order_relaxed);
@@ -270,8 +272,8 @@ void State::fan_out(const store::ChangeBatchPtr& batch) {
       outlet.missed_from = batch->revision;
       continue;
     }
-    outlet.backlog->bytes.fetch_add(batch->bytes, std::memory_order_relaxed);
-    outlet.outbox.push_back(batch);
+    outlet.backlog->bytes.fetch_add(bytes, std::memory_order_relaxed);
+    outlet.outbox.push_back(News{batch, bytes});
   }
 }
 

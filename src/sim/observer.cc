@@ -226,14 +226,14 @@ std::vector<verify::Violation> Observer::take_violations() {
 
 // A copy that the world damaged was made all the same: members keep their promise by writing it.
 std::optional<verify::LogImage> Observer::image_of(MachineId machine, const Disk& disk) {
-  auto image = read_image(machine, *disk.durable_image(scheduler_));
-  if (!image && disk.before_rot() != nullptr) {
-    image = read_image(machine, *disk.before_rot()->durable_image(scheduler_));
-  }
+  const bool damaged = disk.before_rot() != nullptr;
+  auto image = read_image(machine, *disk.durable_image(scheduler_), !damaged);
+  if (!image && damaged) image = read_image(machine, *disk.before_rot()->durable_image(scheduler_), true);
   return image;
 }
 
-std::optional<verify::LogImage> Observer::read_image(MachineId machine, Disk& image) {
+// With `may_lack_log` a snapshot without a log that can be read is an image, too.
+std::optional<verify::LogImage> Observer::read_image(MachineId machine, Disk& image, bool may_lack_log) {
   if (image.empty()) return std::nullopt;
   verify::LogImage out{.member = machine, .snapshot_index = 0, .snapshot_term = {}, .entries = {}};
   auto files = wal::SnapshotFiles::open(image, "data/snapshots", Logger());
@@ -247,7 +247,7 @@ std::optional<verify::LogImage> Observer::read_image(MachineId machine, Disk& im
     options.snapshot_index = (*newest)->meta.index;
   }
   auto opened = wal::Log::open(image, "data/log", options, Logger());
-  if (!opened) return out.snapshot_index > 0 ? std::optional(std::move(out)) : std::nullopt;
+  if (!opened) return may_lack_log && out.snapshot_index > 0 ? std::optional(std::move(out)) : std::nullopt;
   for (const raft::Entry& entry : opened->entries) {
     out.entries.push_back({.index = entry.index.value, .term = entry.term.value, .content_hash = content_of(entry)});
   }

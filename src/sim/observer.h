@@ -91,7 +91,7 @@ class Observer {
   void note_command(const raft::Entry& entry, const store::Store& store, const store::ChangeBatchPtr& changes);
   void note_session(const store::Command& command, const store::Store& store, bool changed);
   std::optional<verify::LogImage> image_of(MachineId machine, const Disk& disk);
-  static std::optional<verify::LogImage> read_image(MachineId machine, Disk& image);
+  static std::optional<verify::LogImage> read_image(MachineId machine, Disk& image, bool may_lack_log);
   std::vector<std::set<uint64_t>> quorums() const;
 
   Scheduler& scheduler_;

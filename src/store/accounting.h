@@ -13,8 +13,8 @@ inline constexpr int64_t kVersionBytes = 64;  // a Version and malloc's
 inline constexpr int64_t kKeyBytes = 36;      // slot in a leaf that is two thirds full
 inline constexpr int64_t kChangeBytes = 24;
 inline constexpr int64_t kNodeEventBytes = 32;
-inline constexpr int64_t kBatchBytes = 136;  // batch, its vector's allocation, slot in the history
-inline constexpr int64_t kStepBytes = 16;    // of a chain that has more than one version
+inline constexpr int64_t kBatchBytes = 88;  // batch without its changes, malloc's, slot in the history
+inline constexpr int64_t kStepBytes = 16;   // of a chain that has more than one version
 
 inline int64_t bytes_of(const Blob& blob) {
   return blob.is_null() ? 0 : kBlobBytes + static_cast<int64_t>(blob.size());

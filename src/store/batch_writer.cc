@@ -1,5 +1,7 @@
 #include "store/batch_writer.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "store/accounting.h"
 
@@ -184,20 +186,21 @@ void BatchWriter::move_lease(const Blob& key, const Version* before, const Versi
 
 // What appeared and vanished in the same revision was never there.
 void BatchWriter::drop_nothings() {
-  std::erase_if(batch_->changes, [this](const Change& change) {
+  auto& changes = batch_->changes;
+  const auto end = std::remove_if(changes.begin(), changes.end(), [this](const Change& change) {
     if (change.before || change.after) return false;
     Index::Place place = state_.index.find(change.key);
     place.chain().pop(at_);
     if (place.chain().empty()) state_.index.erase(place);
     return true;
   });
+  changes.erase(end, changes.end());
 }
 
 ChangeBatchPtr BatchWriter::commit() {
   if (!changed_) return nullptr;
   if (amending_) drop_nothings();
   positions_.clear();
-  batch_->bytes = batch_bytes_of(*batch_);
   state_.revision = at_;
   ChangeBatchPtr batch = std::move(batch_);
   state_.history.append(batch, state_.largest_stamp);

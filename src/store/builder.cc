@@ -57,7 +57,6 @@ StoreBuilder::StoreBuilder(Revision revision) : progress_(std::make_unique<Progr
   // What is there was made before history begins, so the revision that it begins with changed nothing.
   auto nothing = std::make_shared<ChangeBatch>();
   nothing->revision = revision;
-  nothing->bytes = batch_bytes_of(*nothing);
   state.history.start_at(revision);
   state.history.append(std::move(nothing), WallTime{});
 }

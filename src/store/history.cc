@@ -38,7 +38,6 @@ ChangeBatchPtr select(const ChangeBatchPtr& batch, std::span<const KeyRange> ran
     part->changes.push_back({change.key, hide_before ? VersionRef() : change.before, change.after});
   }
   copy_node_events(*batch, [&](const NodeEvent& event) { return in_any(ranges, event.path); }, *part);
-  part->bytes = batch_bytes_of(*part);
   return part;
 }
 
@@ -90,7 +89,6 @@ void History::forget_before() {
   part->changes.reserve(batch.changes.size());
   for (const Change& change : batch.changes) part->changes.push_back({change.key, VersionRef(), change.after});
   copy_node_events(batch, [](const NodeEvent&) { return true; }, *part);
-  part->bytes = batch_bytes_of(*part);
   slots_.front().batch = std::move(part);
 }
 
@@ -133,7 +131,7 @@ HistorySlice History::slice(Revision from, Revision compacted, std::span<const K
     changes += batch->changes.size() + 1;
     ChangeBatchPtr part = select(batch, ranges, r == compacted);
     if (part == nullptr) continue;
-    bytes += part->bytes;
+    bytes += batch_bytes_of(*part);
     out.batches.push_back(std::move(part));
   }
   return out;

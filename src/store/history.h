@@ -9,7 +9,7 @@
 
 namespace witan::store {
 
-// Memory a batch holds on to, for ChangeBatch::bytes.
+// Memory a batch holds on to, in bounded queues (core F4).
 size_t batch_bytes_of(const ChangeBatch& batch);
 // Memory that only exists because history is kept, of one batch: its own and the previous versions in it. Computed from
 // sizes alone, so it is equal on all members.

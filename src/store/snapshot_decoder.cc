@@ -355,7 +355,6 @@ bool SnapshotDecoder::Progress::read_batch(std::string_view body) {
 bool SnapshotDecoder::Progress::close_batch() {
   if (batch == nullptr) return true;
   if (batch->changes.size() != batch_changes) return false;
-  batch->bytes = batch_bytes_of(*batch);
   state->history.append(std::move(batch), batch_stamp);
   batch = nullptr;
   batch_changes = 0;

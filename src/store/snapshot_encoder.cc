@@ -182,7 +182,7 @@ struct SnapshotEncoder::Progress {
   bool write_change(std::string& out) {
     if (next_batch > revision) return false;
     const History::Slot& slot = state.history.at(next_batch);
-    const std::vector<Change>& changes = slot.batch->changes;
+    const auto& changes = slot.batch->changes;
     if (next_change == 0) {
       record(out, RecordType::Batch, [&](FieldWriter& w) {
         w.sint(1, slot.batch->revision.value);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "store/history.h"
 #include "store/testing.h"
 
 namespace witan::store {
@@ -69,7 +70,7 @@ TEST(Store, BatchesShareValuesAndCarryWhatWasBefore) {
   ASSERT_EQ(applied.changes->changes.size(), 1u);
   EXPECT_EQ(applied.changes->changes[0].before.get(), old.get());
   EXPECT_EQ(applied.changes->changes[0].after.get(), t.store.get("k").get());
-  EXPECT_GT(applied.changes->bytes, 0u);
+  EXPECT_GT(batch_bytes_of(*applied.changes), 0u);
 }
 
 TEST(Store, IgnoreValueAndIgnoreLeaseKeepThem) {

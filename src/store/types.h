@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include <absl/container/inlined_vector.h>
+
 #include "base/blob.h"
 #include "base/strong.h"
 #include "base/time.h"
@@ -129,11 +131,10 @@ struct NodeEvent {
 // Everything one revision changed, in key order of the operations (core F2). Immutable and shared.
 struct ChangeBatch {
   Revision revision;
-  std::vector<Change> changes;  // each key once
+  absl::InlinedVector<Change, 1> changes;  // each key once; there are as many batches in memory as revisions
   // The same as the ZooKeeper view sees it, in the order it happened. Only there when it does not follow from `changes`
   // alone: implied nodes, ACLs, the hidden table, a node that changed twice. Use for_each_node_event (store/node.h).
   std::unique_ptr<std::vector<NodeEvent>> node_events;
-  size_t bytes = 0;  // memory it accounts for in bounded queues (core F4)
 };
 using ChangeBatchPtr = std::shared_ptr<const ChangeBatch>;
 
