@@ -27,7 +27,7 @@ PathList take_paths(JuteReader& r) {
   return take_items<std::string_view>(r, count.value_or(0));
 }
 
-CreateRequest take_create(JuteReader& r, OpCode op) {
+CreateRequest take_create(JuteReader& r, OpCode op, bool in_multi) {
   const JuteText path = r.text();
   CreateRequest create{.op = op,
                        .path = path.value_or(std::string_view()),
@@ -35,15 +35,15 @@ CreateRequest take_create(JuteReader& r, OpCode op) {
                        .acl = take_acl(r),
                        .flags = r.i32(),
                        .ttl_ms = op == OpCode::CreateTtl ? r.i64() : -1};
-  // A kind of node that does not exist is refused before the path is looked at.
-  const bool refused_anyway = create_kind(op, create.flags, create.ttl_ms) == std::nullopt;
+  // A kind of node that does not exist is refused before the path is looked at; a multi looks at all its paths first.
+  const bool refused_anyway = !in_multi && create_kind(op, create.flags, create.ttl_ms) == std::nullopt;
   if (!path.has_value() && !refused_anyway) r.refuse();
   return create;
 }
 
 // ZooKeeper makes a new operation out of a multi's, and goes by the flags in that.
 CreateRequest take_create_in_multi(JuteReader& r, OpCode op) {
-  CreateRequest create = take_create(r, op);
+  CreateRequest create = take_create(r, op, true);
   const std::optional<CreateMode> mode = create_mode(create.flags);
   if (mode.has_value() && is_ttl(*mode)) {
     if (op != OpCode::CreateTtl) create.op = OpCode::Error;
@@ -112,7 +112,7 @@ RequestBody take_body(JuteReader& r, OpCode op) {
     case OpCode::Create:
     case OpCode::Create2:
     case OpCode::CreateContainer:
-    case OpCode::CreateTtl: return take_create(r, op);
+    case OpCode::CreateTtl: return take_create(r, op, false);
     case OpCode::Delete: return take_delete(r);
     case OpCode::DeleteContainer: return DeleteContainerRequest{};
     case OpCode::Exists: return ExistsRequest{r.required_text(), r.boolean()};

@@ -199,6 +199,14 @@ TEST(RecordsTest, AMultiThatMixesReadsAndWritesIsMalformed) {
   EXPECT_EQ(verdict_of(packet(OpCode::MultiRead, write + end)), Verdict::Malformed);
 }
 
+// Alone it is refused for the kind it has not, which is looked at before the path.
+TEST(RecordsTest, OnlyAMultiLooksAtThePathOfACreateOfNoKindFirst) {
+  const std::string create = "ffffffff 00000000 00000000 00000063";
+  EXPECT_EQ(verdict_of(packet(OpCode::Create, create)), Verdict::Ok);
+  EXPECT_EQ(verdict_of(packet(OpCode::Multi, "00000001 00 ffffffff" + create + "ffffffff 01 ffffffff")),
+            Verdict::Malformed);
+}
+
 TEST(RecordsTest, OtherOperationsInAMultiAreMalformed) {
   const std::string end = "ffffffff 01 ffffffff";
   for (const std::string_view type : {"00000003", "00000014", "0000000e", "00000007", "00000000", "fffffff5"}) {
