@@ -23,7 +23,7 @@ TWICE = 20  # every so many worlds one is run a second time and compared
 # Within how many seeds, from 1 on, drawn worlds must find a deliberate bug. The stories of src/sim/scenarios find all.
 FOUND_WITHIN = {
     "acknowledge-before-sync": 20,
-    "vote-not-persisted": 300,
+    "vote-not-persisted": 100,
     "read-without-quorum": 200,
     "read-joins-asked-round": 400,
     "log-cut-before-snapshot-durable": 100,
@@ -35,7 +35,7 @@ FOUND_WITHIN = {
     "non-idempotent-replay": 200,
     "lock-without-recheck": 50,
     "duplicate-forward": 50,
-    "session-move-ignored": 300,
+    "session-move-ignored": 100,
     "read-overtakes-own-write": 20,
     "watch-set-again-forgets": 20,
 }

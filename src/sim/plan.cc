@@ -135,23 +135,21 @@ std::string describe(const Plan& plan) {
   const FaultRates& f = plan.faults;
   return fmt::format(
       "{} members, election {} ms, snapshot every {} keeping {}, segments {}, appends of {} x{}, tail {}, compaction "
+      "{} s, history {}, {}{} loops, task {} ms, disk {} ms, network {}-{} ms late {}/1000 buffer {} chunk {}; "
+      "clients: {} kv of which {} only read, {} watch, {} lease, {} lock, {} election, {} keys, {} node and {} node "
+      "lock (tick {} ms, {} nodes), think {} ms, values {}; faults/100s: power {} kill {} restart {} pause {} "
+      "partition {} cut {} stall {} slownet {} clock {} slowdisk {} stalldisk {} full {} rot {} slowapply {} members "
       "{} "
-      "s, history {}, {}{} loops, task {} ms, disk {} ms, network {}-{} ms late {}/1000 buffer {} chunk {}; clients: "
-      "{} "
-      "kv, {} watch, {} lease, {} lock, {} election, {} keys, {} node and {} node lock (tick {} ms, {} nodes), think "
-      "{} "
-      "ms, values {}; faults/100s: power {} kill {} "
-      "restart {} pause {} partition {} cut {} stall {} slownet {} clock {} slowdisk {} stalldisk {} full {} rot {} "
-      "slowapply {} members {} transfer {} compact {} reconnect {} succession {}",
+      "transfer {} compact {} reconnect {} succession {}",
       plan.members, ms(plan.election), plan.snapshot_entries, plan.keep_entries, plan.segment_bytes, plan.append_bytes,
       plan.inflight_messages, plan.tail_bytes, plan.auto_compaction.count() / 1'000'000'000, plan.history_bytes,
       plan.one_loop ? "one shared of " : "", plan.api_loops, ms(plan.task_cost), ms(plan.disk_time),
       ms(plan.network.least_delay), ms(plan.network.most_delay), plan.network.late_per_mille, plan.network.buffer_bytes,
-      plan.network.largest_chunk, plan.kv_clients, plan.watchers, plan.lease_clients, plan.lock_clients,
-      plan.election_clients, plan.keys, plan.node_clients, plan.node_lock_clients, ms(plan.zookeeper_tick), plan.nodes,
-      ms(plan.think), plan.value_bytes, f.power_loss, f.kill, f.restart, f.pause, f.partition, f.cut, f.stall,
-      f.slow_network, f.clock, f.slow_disk, f.stalled_disk, f.full_disk, f.rot, f.slow_apply, f.membership, f.transfer,
-      f.compaction, f.reconnect, f.succession);
+      plan.network.largest_chunk, plan.kv_clients, plan.kv_readers, plan.watchers, plan.lease_clients,
+      plan.lock_clients, plan.election_clients, plan.keys, plan.node_clients, plan.node_lock_clients,
+      ms(plan.zookeeper_tick), plan.nodes, ms(plan.think), plan.value_bytes, f.power_loss, f.kill, f.restart, f.pause,
+      f.partition, f.cut, f.stall, f.slow_network, f.clock, f.slow_disk, f.stalled_disk, f.full_disk, f.rot,
+      f.slow_apply, f.membership, f.transfer, f.compaction, f.reconnect, f.succession);
 }
 
 }  // namespace witan::sim

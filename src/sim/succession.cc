@@ -60,7 +60,7 @@ void Succession::finish() {
 void Succession::move_on() {
   ++moves_;
   giving_away_ = falls_ = 0;
-  world_.network().set_slowness(1);
+  if (std::exchange(slowed_, false)) world_.network().set_slowness(1);
 }
 
 template <class What>
@@ -89,7 +89,8 @@ void Succession::arrange(MachineId leader) {
   giving_away_ = leader;
   nemesis_.say("is to hand over", leader);
   // On slow lines more is under way when the heir campaigns.
-  if (rng_.chance(1, 2)) world_.network().set_slowness(rng_.between(2, 50));
+  slowed_ = rng_.chance(1, 2);
+  if (slowed_) world_.network().set_slowness(rng_.between(2, 50));
   keeper_.move_leader(heirs[rng_.below(heirs.size())]);
   unless_moved(world_.plan().election / 2, [this, leader] { fall(leader, false); });
 }

@@ -86,6 +86,7 @@ class Succession final : private Observer::Listener {
   MachineId asked_late_ = 0;                     // fell to its heir, and is asked when ...
   size_t late_commits_ = 0;                      // ... so many entries are committed without it
   MachineId giving_away_ = 0;                    // leads, and was asked to hand over
+  bool slowed_ = false;                          // the network is slow meanwhile
   MachineId falls_ = 0;                          // leads, and falls when ...
   size_t commits_ = 0;                           // ... so many more entries are committed
 };
