@@ -285,6 +285,32 @@ def test_testers_may_plant_bugs():
     assert found(rules.check_planted, BANK | {"src/sim/hunt.cc": line, "src/raft/a_test.cc": line}) == []
 
 
+# ---- promises
+
+PROMISES = {
+    "src/wal/log_test.cc": "TEST(Log, Truncates) {\n}\nTEST_F(LogOnDisk,\n       IsSynced) {\n}\n",
+    "tests/test_log.py": "def test_cut():\n    pass\n\n\ndef helper():\n    pass\n",
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    "Log.Truncates LogOnDisk.IsSynced Log.* Log* test_log.py test_log.py::test_cut test_cut test_c*".split(),
+)
+def test_a_promise_that_something_enforces(name):
+    assert found(rules.check_promises, PROMISES | {"docs/guarantees/a.md": f"| durable | `{name}` |\n"}) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    "Log.Cuts LogOnDisk.Truncates Logs.* Lag* test_wal.py test_log.py::test_bit test_bit test_b*".split(),
+)
+def test_a_promise_that_nothing_enforces(name):
+    problems = found(rules.check_promises, PROMISES | {"docs/guarantees/a.md": f"\n| durable | `{name}` |\n"})
+    assert problems == [f"docs/guarantees/a.md:2: no test is called {name} [promises]"]
+    assert found(rules.check_promises, PROMISES | {"docs/core.md": f"`{name}`\n"}) == []
+
+
 # ---- exceptions
 
 

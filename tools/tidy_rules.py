@@ -1,5 +1,6 @@
 """The rules of ./dev tidy. Each takes a Tree and yields Problems; test_tidy.py shows each a sample it must reject."""
 
+import fnmatch
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -235,6 +236,32 @@ def wrong_with_bug(bug, places, rows):
     return None
 
 
+_TEST = re.compile(r"\bTEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\)")
+_PYTHON_TEST = re.compile(r"^def (test_\w+)", re.MULTILINE)
+# `Suite.Test`, `Suite.*` or `Suites*`; `test_file.py`, `test_file.py::test_name` or `test_name`, each of them with a *.
+_NAMED_TEST = re.compile(r"`([A-Z]\w+(?:\.[A-Z*][\w*]*|\*))`|`(test_[\w.:*]+)`")
+
+
+def check_promises(tree):
+    """A test that a guarantee names as what enforces it is there."""
+    there = set()
+    for path, text in tree.files.items():
+        if path.endswith(".cc"):
+            there.update(f"{suite}.{name}" for suite, name in _TEST.findall(text))
+        elif re.fullmatch(r"tests/test_\w+\.py", path):
+            file = PurePosixPath(path).name
+            tests = _PYTHON_TEST.findall(text)
+            there.update([file, *tests, *(f"{file}::{test}" for test in tests)])
+    for path, text in tree.files.items():
+        if not path.startswith("docs/guarantees/"):
+            continue
+        for match in _NAMED_TEST.finditer(text):
+            name = match[1] or match[2]
+            if not (fnmatch.filter(there, name) if "*" in name else name in there):
+                line = text.count("\n", 0, match.start()) + 1
+                yield Problem("promises", path, line, f"no test is called {name}")
+
+
 def check_text(tree):
     """Line ends, tabs, length, unfinished business, guards and names."""
     for path, text in tree.files.items():
@@ -274,5 +301,6 @@ RULES = (
     check_sizes,
     check_listed,
     check_planted,
+    check_promises,
     check_text,
 )
