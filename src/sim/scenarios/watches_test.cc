@@ -219,5 +219,22 @@ TEST(Watches, AStarvedWatchLosesNothing) {
   watch.expect_events(100);
 }
 
+// Seed 70013048: a world was taken to be at rest while a put whose client had given it up was on its way. It came to
+// pass after the watchers had left, who were held to have missed it.
+TEST(Watches, NothingIsOnItsWayToThemWhenAWorldRests) {
+  Scenario world;
+  Client client = world.client(world.leader());
+  client.put("a", "1").expect_ok();
+  world.run_for(seconds(1));
+  client.patience(milliseconds(0)).put("a", "2").expect_unknown();
+  const auto& ledger = world.world().observer().ledger();
+  const uint64_t given_up_at = ledger.highest().index;
+  EXPECT_FALSE(world.world().come_to_rest(seconds(60)));
+  const uint64_t rested_at = ledger.highest().index;
+  EXPECT_GT(rested_at, given_up_at);
+  world.run_for(seconds(1));
+  EXPECT_EQ(ledger.highest().index, rested_at);
+}
+
 }  // namespace
 }  // namespace witan::sim
