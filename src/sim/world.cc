@@ -265,8 +265,8 @@ std::optional<verify::Violation> World::come_to_rest(Duration patience) {
   while (scheduler_.now() < end) {
     missing = unrest();
     // What a client gave up waiting for may still be on its way into the log, and nobody else knows of it.
-    const bool grew = std::exchange(logged, observer_.ledger().highest().index) != logged;
-    if (missing.empty() && grew) missing = "the log grows";
+    const uint64_t before = std::exchange(logged, observer_.ledger().highest().index);
+    if (missing.empty() && before != logged) missing = "the log grows";
     if (missing.empty()) return std::nullopt;
     run_for(milliseconds(250));
   }
