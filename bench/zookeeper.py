@@ -24,6 +24,7 @@ import zookeeper_server
 
 SOURCE = pathlib.Path(__file__).resolve().parent / "zookeeper" / "load.c"
 WARM_UP_S = 0.3
+COMPILING_S = 6  # of each operation, before anything counts: Java compiles what is busy as it goes
 SHAPES = "4x64,4x1000,1x1"  # connections, and requests under way on each
 OPERATIONS = {"set": "setData", "create": "create", "get": "getData", "mix": "70 % getData, 30 % setData"}
 KINDS = ("zookeeper", "witan")
@@ -140,7 +141,7 @@ def speed_of_size(size, load, folder, options):
         for kind, cluster in clusters.items():
             for operation in options.operations:
                 _servers.progress(f"{kind}, {size} member(s): warming up")
-                load.measure(cluster, operation, options.shapes[0], 2)
+                load.measure(cluster, operation, options.shapes[0], COMPILING_S)
         for number in range(options.rounds):
             for operation in options.operations:
                 for shape in options.shapes:

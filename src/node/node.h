@@ -41,7 +41,7 @@ struct Options {
 
   Duration heartbeat = milliseconds(100);
   Duration election = milliseconds(1000);
-  uint64_t snapshot_entries = 100'000;
+  uint64_t snapshot_entries = 1'000'000;
   uint64_t snapshot_bytes = 0;  // 0: the larger of 64 MiB and the last snapshot
   uint64_t keep_entries = 5'000;
   uint64_t log_segment_bytes = uint64_t{64} << 20;

@@ -34,7 +34,7 @@ struct StateOptions {
   size_t max_backlog_bytes = size_t{64} << 20;  // per API loop, of change batches (core F4)
   Duration auto_compaction = seconds(3600);     // of history; zero: by bytes only
   store::SettingsChange settings;               // what a leader makes the cluster's (core C3)
-  uint64_t snapshot_entries = 100'000;          // a snapshot is due after so many entries ...
+  uint64_t snapshot_entries = 1'000'000;        // a snapshot is due after so many entries ...
   uint64_t snapshot_bytes = 0;                  // ... or bytes of them; 0: the larger of 64 MiB and the last snapshot
   uint64_t keep_entries = 5'000;                // behind a snapshot, for members that are a little behind
   Duration session_allowance = milliseconds(1000);  // how old a session's renewal may be that a member reports

@@ -271,7 +271,7 @@ constexpr Setting kSettings[] = {
      [](Config& c, std::string_view t) { return set_milliseconds(c.heartbeat, t); }},
     {"election-ms", "MS", "how long a silent leader is waited for (default 1000)",
      [](Config& c, std::string_view t) { return set_milliseconds(c.election, t); }},
-    {"snapshot-entries", "COUNT", "a snapshot is due after so many log entries (default 100000)",
+    {"snapshot-entries", "COUNT", "a snapshot is due after so many log entries (default 1000000)",
      [](Config& c, std::string_view t) { return keep(parse_number(t, 1, kMany), c.snapshot_entries); }},
     {"snapshot-bytes", "SIZE", "or after so much log (default: the larger of 64MiB and the last snapshot)",
      [](Config& c, std::string_view t) { return set_bytes(c.snapshot_bytes, t, 0); }},

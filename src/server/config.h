@@ -74,7 +74,7 @@ struct Config {
   std::optional<std::string> initial_cluster_token;  // none: witan-cluster, when one is founded
   Duration heartbeat = milliseconds(100);
   Duration election = milliseconds(1000);
-  uint64_t snapshot_entries = 100'000;
+  uint64_t snapshot_entries = 1'000'000;
   uint64_t snapshot_bytes = 0;               // 0: the larger of 64 MiB and the last snapshot
   std::optional<unsigned> api_threads;       // nothing: by the machine; 0: the node's own
   Duration auto_compaction = seconds(3600);  // 0: never by time

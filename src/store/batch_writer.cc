@@ -35,8 +35,8 @@ Version* BatchWriter::next_version(const Version* before, bool was_implied, Blob
 }
 
 void BatchWriter::write_node(std::string_view path, Blob value, std::optional<LeaseId> owner) {
-  const bool existed = state_.nodes().exists(path);
   if (is_hidden(path)) {
+    const bool existed = state_.nodes().exists(path);
     const Version* const before = state_.hidden.latest(path);
     const LeaseId owns = owner ? *owner : before != nullptr ? before->lease : LeaseId(0);
     batch();
@@ -49,7 +49,8 @@ void BatchWriter::write_node(std::string_view path, Blob value, std::optional<Le
   if (!place.found()) state_.index.insert(place, Blob(path));
   const VersionRef before = place.chain().latest_ref();
   const LeaseId owns = owner ? *owner : before ? before->lease : LeaseId(0);
-  change(place, VersionRef(next_version(before.get(), existed && !before, std::move(value), owns)));
+  const bool was_implied = !before && state_.nodes().exists(path);
+  change(place, VersionRef(next_version(before.get(), was_implied, std::move(value), owns)));
 }
 
 void BatchWriter::delete_node(std::string_view path) {

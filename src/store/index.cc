@@ -139,22 +139,28 @@ Index::Place Index::find(std::string_view key) const {
   return place;
 }
 
-Index::Cursor Index::lower_bound(std::string_view key) const {
+const Index::Leaf& Index::leaf_of(std::string_view key) const {
   const KeyBlock* node = root_;
   for (uint32_t height = height_; height > 0; --height) {
     const KeyBlock::Found found = node->lower_bound(key);
     node = static_cast<const Inner*>(node)->children[found.at + (found.equal ? 1 : 0)];
   }
+  return *static_cast<const Leaf*>(node);
+}
+
+Index::Cursor Index::lower_bound(std::string_view key) const {
+  const Leaf& leaf = leaf_of(key);
   Cursor cursor;
-  cursor.leaf_ = static_cast<const Leaf*>(node);
-  cursor.at_ = node->lower_bound(key).at;
+  cursor.leaf_ = &leaf;
+  cursor.at_ = leaf.lower_bound(key).at;
   cursor.settle();
   return cursor;
 }
 
 const VersionChain* Index::chain_of(std::string_view key) const {
-  const Cursor cursor = lower_bound(key);
-  return cursor.done() || cursor.key().view() != key ? nullptr : &cursor.chain();
+  const Leaf& leaf = leaf_of(key);
+  const KeyBlock::Found found = leaf.lower_bound(key);
+  return found.equal ? &leaf.chains[found.at] : nullptr;
 }
 
 const Version* Index::latest(std::string_view key) const {

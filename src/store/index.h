@@ -132,6 +132,7 @@ class Index {
   void check() const;
 
  private:
+  const Leaf& leaf_of(std::string_view key) const;  // where `key` stands or would stand
   uint64_t rank(std::string_view key) const;
   void climb(Place& place) const;
   Leaf* new_leaf();

@@ -188,40 +188,45 @@ Reason NodeTxnRun::plan_one(const CheckNode& check, std::string& /*path*/) {
 
 NodeTxnResult NodeTxnRun::run(BatchWriter& writer, bool want_reply) {
   NodeTxnResult result;
-  if (want_reply) result.items.resize(txn_.operations.size());
-  NodeTxnResult::Item nobody_looks;
+  if (want_reply) result.items.reserve(txn_.operations.size());
   for (size_t i = 0; i < txn_.operations.size(); ++i) {
-    NodeTxnResult::Item& item = want_reply ? result.items[i] : nobody_looks;
-    item.path = std::move(paths_[i]);
-    std::visit([&](const auto& operation) { run_one(operation, writer, item); }, txn_.operations[i].what);
+    const NodeOperation& operation = txn_.operations[i];
+    std::visit([&](const auto& what) { run_one(what, paths_[i], writer); }, operation.what);
+    if (!want_reply) continue;
+    const NodeStat stat = stat_after(operation, paths_[i]);
+    result.items.push_back({.path = std::move(paths_[i]), .stat = stat});
   }
   return result;
 }
 
-void NodeTxnRun::run_one(const CreateNode& create, BatchWriter& writer, NodeTxnResult::Item& item) {
-  // The row first, because the news of the node says who may hear of it.
-  NodeRow row{.acl = create.acl.empty() ? Blob() : Blob(create.acl), .kind = create.kind, .ttl_ms = create.ttl_ms};
-  if (!row.is_plain()) writer.write_node_row(item.path, std::move(row));
-  writer.write_node(item.path, create.null_value ? Blob() : Blob(create.value),
-                    create.ephemeral ? header_.session : LeaseId(0));
-  item.stat = state_.nodes().stat(item.path);
+NodeStat NodeTxnRun::stat_after(const NodeOperation& operation, std::string_view created) const {
+  if (std::holds_alternative<CreateNode>(operation.what)) return state_.nodes().stat(created);
+  if (const auto* set = std::get_if<SetNode>(&operation.what)) return state_.nodes().stat(set->path);
+  if (const auto* set = std::get_if<SetNodeAcl>(&operation.what)) return state_.nodes().stat(set->path);
+  return {};
 }
 
-void NodeTxnRun::run_one(const DeleteNode& del, BatchWriter& writer, NodeTxnResult::Item& /*item*/) {
+void NodeTxnRun::run_one(const CreateNode& create, std::string_view path, BatchWriter& writer) {
+  // The row first, because the news of the node says who may hear of it.
+  NodeRow row{.acl = create.acl.empty() ? Blob() : Blob(create.acl), .kind = create.kind, .ttl_ms = create.ttl_ms};
+  if (!row.is_plain()) writer.write_node_row(path, std::move(row));
+  writer.write_node(path, create.null_value ? Blob() : Blob(create.value),
+                    create.ephemeral ? header_.session : LeaseId(0));
+}
+
+void NodeTxnRun::run_one(const DeleteNode& del, std::string_view /*path*/, BatchWriter& writer) {
   writer.delete_node(del.path);
 }
 
-void NodeTxnRun::run_one(const SetNode& set, BatchWriter& writer, NodeTxnResult::Item& item) {
+void NodeTxnRun::run_one(const SetNode& set, std::string_view /*path*/, BatchWriter& writer) {
   writer.write_node(set.path, set.null_value ? Blob() : Blob(set.value), std::nullopt);
-  item.stat = state_.nodes().stat(set.path);
 }
 
-void NodeTxnRun::run_one(const SetNodeAcl& set, BatchWriter& writer, NodeTxnResult::Item& item) {
+void NodeTxnRun::run_one(const SetNodeAcl& set, std::string_view /*path*/, BatchWriter& writer) {
   NodeRow row = state_.nodes().find(set.path).row;
   row.acl = set.acl.empty() ? Blob() : Blob(set.acl);
   ++row.acl_version;
   writer.write_node_row(set.path, std::move(row));
-  item.stat = state_.nodes().stat(set.path);
 }
 
 }  // namespace witan::store

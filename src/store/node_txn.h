@@ -58,12 +58,14 @@ class NodeTxnRun {
   // Whether so much more fits under the hard quota above `path`; counts it for the operations that follow.
   bool fits(std::string_view path, int64_t nodes, int64_t bytes);
 
-  void run_one(const CreateNode& create, BatchWriter& writer, NodeTxnResult::Item& item);
-  void run_one(const DeleteNode& del, BatchWriter& writer, NodeTxnResult::Item& item);
-  void run_one(const SetNode& set, BatchWriter& writer, NodeTxnResult::Item& item);
-  void run_one(const SetNodeAcl& set, BatchWriter& writer, NodeTxnResult::Item& item);
-  void run_one(const CheckNode&, BatchWriter&, NodeTxnResult::Item&) {}
-  void run_one(const RefuseNode&, BatchWriter&, NodeTxnResult::Item&) {}
+  // `path`: as plan_one() made it.
+  void run_one(const CreateNode& create, std::string_view path, BatchWriter& writer);
+  void run_one(const DeleteNode& del, std::string_view path, BatchWriter& writer);
+  void run_one(const SetNode& set, std::string_view path, BatchWriter& writer);
+  void run_one(const SetNodeAcl& set, std::string_view path, BatchWriter& writer);
+  void run_one(const CheckNode& /*check*/, std::string_view /*path*/, BatchWriter& /*writer*/) {}
+  void run_one(const RefuseNode& /*refuse*/, std::string_view /*path*/, BatchWriter& /*writer*/) {}
+  NodeStat stat_after(const NodeOperation& operation, std::string_view created) const;
 
   const State& state_;
   const NodeTxn& txn_;
