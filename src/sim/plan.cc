@@ -138,9 +138,8 @@ std::string describe(const Plan& plan) {
       "{} s, history {}, {}{} loops, task {} ms, disk {} ms, network {}-{} ms late {}/1000 buffer {} chunk {}; "
       "clients: {} kv of which {} only read, {} watch, {} lease, {} lock, {} election, {} keys, {} node and {} node "
       "lock (tick {} ms, {} nodes), think {} ms, values {}; faults/100s: power {} kill {} restart {} pause {} "
-      "partition {} cut {} stall {} slownet {} clock {} slowdisk {} stalldisk {} full {} rot {} slowapply {} members "
-      "{} "
-      "transfer {} compact {} reconnect {} succession {}",
+      "partition {} cut {} stall {} slownet {} clock {} slowdisk {} stalldisk {} full {} rot {} slowapply {} "
+      "members {} transfer {} compact {} reconnect {} succession {}",
       plan.members, ms(plan.election), plan.snapshot_entries, plan.keep_entries, plan.segment_bytes, plan.append_bytes,
       plan.inflight_messages, plan.tail_bytes, plan.auto_compaction.count() / 1'000'000'000, plan.history_bytes,
       plan.one_loop ? "one shared of " : "", plan.api_loops, ms(plan.task_cost), ms(plan.disk_time),

@@ -46,10 +46,10 @@ void BatchWriter::write_node(std::string_view path, Blob value, std::optional<Le
     return note(existed ? NodeEvent::Type::Changed : NodeEvent::Type::Created, path, false);
   }
   Index::Place place = state_.index.find(path);
-  if (!place.found()) state_.index.insert(place, Blob(path));
-  const VersionRef before = place.chain().latest_ref();
-  const LeaseId owns = owner ? *owner : before ? before->lease : LeaseId(0);
+  const VersionRef before = place.found() ? place.chain().latest_ref() : VersionRef();
   const bool was_implied = !before && state_.nodes().exists(path);
+  if (!place.found()) state_.index.insert(place, Blob(path));
+  const LeaseId owns = owner ? *owner : before ? before->lease : LeaseId(0);
   change(place, VersionRef(next_version(before.get(), was_implied, std::move(value), owns)));
 }
 
